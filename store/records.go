@@ -1,0 +1,234 @@
+package store
+
+import (
+	"crypto/subtle"
+	"time"
+)
+
+// Environment separates worlds that share one store: nothing of one is valid
+// in the other.
+type Environment string
+
+// The environments that exist. Sandbox is for trying things out and may use
+// published secrets; production refuses them.
+const (
+	Production Environment = "production"
+	Sandbox    Environment = "sandbox"
+)
+
+// Status tells whether a principal, client or account may be used.
+type Status string
+
+// The states of a principal, client or account.
+const (
+	Active   Status = "active"
+	Disabled Status = "disabled"
+)
+
+// Source tells who owns a record: commands refuse to edit what the
+// configuration declares.
+type Source string
+
+// The owners of a record.
+const (
+	FromConfig  Source = "config"
+	FromCommand Source = "command"
+)
+
+// PrincipalKind tells people from programs.
+type PrincipalKind string
+
+// The kinds of principal.
+const (
+	User    PrincipalKind = "user"
+	Service PrincipalKind = "service"
+)
+
+// Principal is who allows: a user or a service account (the resource owner of
+// RFC 6749 §1.1).
+type Principal struct {
+	Environment Environment
+	ID          string
+	Kind        PrincipalKind
+	Name        string
+	SecretHash  string   // as made by token.HashSecret or token.HashPassword; empty: cannot sign in
+	MaxScopes   []string // the most that the principal may grant
+	Status      Status
+	Source      Source
+	Epoch       int64 // everything minted under a lower number is dead
+	Rights      int64 // everything minted under a lower number is judged by present rights
+	Created     time.Time
+}
+
+// Client is a program that asks for tokens (RFC 6749 §2). All clients are
+// confidential for now.
+type Client struct {
+	Environment Environment
+	ID          string
+	Name        string
+	SecretHash  string
+	MaxScopes   []string // the most that the client may ever carry
+	Status      Status
+	Source      Source
+	Epoch       int64
+	Rights      int64
+	Created     time.Time
+}
+
+// AccountKind tells what an account holds.
+type AccountKind string
+
+// The kinds of account.
+const (
+	Trading AccountKind = "trading"
+	Bank    AccountKind = "bank"
+)
+
+// Account is a trading or bank account: what a token may be used on.
+type Account struct {
+	Environment Environment
+	ID          string // the number that the gated API knows it by
+	Kind        AccountKind
+	Name        string
+	Status      Status
+	Source      Source
+	Epoch       int64
+	Created     time.Time
+}
+
+// Access is how much of an account a binding opens.
+type Access string
+
+// The levels of access. Partial access is limited to the binding's scopes.
+const (
+	Full    Access = "full"
+	Partial Access = "partial"
+)
+
+// Binding opens an account to a principal.
+type Binding struct {
+	Environment Environment
+	Principal   string
+	Account     string
+	Access      Access
+	Scopes      []string // the most that a partial binding allows; empty for full
+	Source      Source
+}
+
+// Grant says who allowed whom what: the family that a revocation kills.
+type Grant struct {
+	Environment Environment
+	ID          string // random, never sequential
+	Principal   string
+	Client      string
+	Scopes      []string // as asked, in that order, not expanded
+	Accounts    []string
+	Epoch       int64     // Standing.Epoch when it was made, filled in by the store: a party with a higher one has been killed since
+	Created     time.Time // "consented on"
+	Expires     time.Time // zero: as long as its tokens live
+	Revoked     time.Time // zero: alive
+	Reason      string    // why it was revoked
+}
+
+// Hash is the keyed hash by which the store knows a secret.
+type Hash [32]byte
+
+// Equal compares in constant time.
+func (h Hash) Equal(other Hash) bool {
+	return subtle.ConstantTimeCompare(h[:], other[:]) == 1
+}
+
+// Class is what an opaque token may be used for. Its value is part of the
+// token's text.
+type Class string
+
+// The classes of opaque tokens that are stored. (Codes have records of their
+// own.)
+const (
+	// Refresh renews access tokens (RFC 6749 §1.5); this one rotates at each use.
+	Refresh Class = "refresh"
+	// Personal is an access token that a resource owner issues to itself.
+	Personal Class = "personal"
+)
+
+// Token is the record of one long-lived opaque token.
+type Token struct {
+	Environment Environment
+	ID          string
+	Hash        Hash
+	Class       Class
+	Grant       string
+	KeyID       string // subkey of Hash and of the successor's derivation
+	Nonce       []byte // salts the successor's derivation
+	Created     time.Time
+	Expires     time.Time // zero: permanent
+	Revoked     time.Time // zero: not revoked by itself (its grant may be)
+
+	// Rotation (class Refresh).
+	Successor Hash      // zero: this is the family's head
+	Rotated   time.Time // when the successor was made
+	Retries   int       // how often it was presented again inside the long window
+}
+
+// Head reports whether the token has not been rotated yet.
+func (t *Token) Head() bool { return t.Successor == Hash{} }
+
+// Code is an authorization code (RFC 6749 §1.3.1) that is being issued.
+type Code struct {
+	Hash    Hash
+	KeyID   string
+	Expires time.Time
+}
+
+// Standing is all that a grant stands on, read in one transaction: what a
+// token minted from it may carry, and the numbers that say how fresh that is.
+type Standing struct {
+	Grant     Grant
+	Principal Principal
+	Client    Client
+	Accounts  []Standpoint // of the grant's accounts those that are active and still bound
+}
+
+// Standpoint is one account of a grant with the binding that opens it.
+type Standpoint struct {
+	Account Account
+	Binding Binding
+}
+
+// Epoch is the number that a token minted now carries: the highest epoch of
+// all that it stands on.
+func (s *Standing) Epoch() int64 {
+	epoch := max(s.Principal.Epoch, s.Client.Epoch)
+	for i := range s.Accounts {
+		epoch = max(epoch, s.Accounts[i].Account.Epoch)
+	}
+	return epoch
+}
+
+// Dead reports whether the grant can bear nothing more: it was revoked, or
+// something that it stands on was disabled or killed after it was made.
+func (s *Standing) Dead() bool {
+	return !s.Grant.Revoked.IsZero() ||
+		s.Principal.Status != Active || s.Client.Status != Active ||
+		s.Grant.Epoch < s.Epoch()
+}
+
+// Rights is the number that says by which rights a token was cut.
+func (s *Standing) Rights() int64 {
+	return max(s.Principal.Rights, s.Client.Rights)
+}
+
+// SigningKey is a key that signs access tokens. The private half is sealed
+// under the root key: the store alone opens nothing.
+type SigningKey struct {
+	Environment Environment
+	ID          string // the JOSE kid
+	Algorithm   string // the JOSE alg, fixed for the key's life
+	Sealed      []byte // PKCS #8, AEAD-sealed with the key's id as associated data
+	SealKeyID   string
+	Epoch       int64
+	Created     time.Time // published from now on
+	SignFrom    time.Time // signs from now on
+	SignUntil   time.Time // zero: until a newer key takes over
+	Retired     time.Time // zero: published; afterwards it verifies nothing
+}

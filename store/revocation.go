@@ -1,0 +1,45 @@
+package store
+
+import "time"
+
+// Kind is what a revocation is aimed at.
+type Kind string
+
+// The kinds of revocation. The first two name one thing that is dead; the
+// others carry a number: whatever has a lower one is dead (or, for the rights,
+// must be judged anew).
+const (
+	KindToken        Kind = "token"         // target: token id or jti
+	KindGrant        Kind = "grant"         // target: grant id; kills all made from it
+	KindPrincipal    Kind = "principal"     // target: principal id
+	KindClient       Kind = "client"        // target: client id
+	KindAccount      Kind = "account"       // target: account id
+	KindKey          Kind = "key"           // target: signing key id
+	KindRights       Kind = "rights"        // target: principal id
+	KindClientRights Kind = "client_rights" // target: client id
+)
+
+// Numbered reports whether the kind works by number.
+func (k Kind) Numbered() bool { return k != KindToken && k != KindGrant }
+
+// Revocation is one row of the log.
+type Revocation struct {
+	Environment Environment
+	Kind        Kind
+	Target      string
+	Number      int64     // drawn by the store for kinds that are Numbered, 0 otherwise
+	At          time.Time // for people; nothing is decided by it
+	Expires     time.Time // nothing below the target can live after it; zero: keep for ever
+	Reason      string
+}
+
+// Event is one line of the audit trail. It never holds a secret.
+type Event struct {
+	Environment Environment
+	At          time.Time
+	Actor       string // who did it, as kind:id (client:demo-client, operator:admin)
+	Action      string // dotted, as in code.redeem, grant.revoke
+	Target      string // what it was done to, as kind:id
+	Outcome     string // ok, or why it was refused
+	RequestID   string
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors of the contract. Compare with errors.Is: implementations wrap them.
+var (
+	// ErrNotFound: no such record in this environment.
+	ErrNotFound = errors.New("store: not found")
+	// ErrExists: a record with this id exists already.
+	ErrExists = errors.New("store: exists already")
+	// ErrExpired: the code or token is past its time. Nothing changed.
+	ErrExpired = errors.New("store: expired")
+	// ErrRevoked: the grant, or something that it stands on, is dead. Nothing changed.
+	ErrRevoked = errors.New("store: revoked")
+	// ErrReplayed: the code was redeemed before; what the first use issued is
+	// revoked, and that is committed.
+	ErrReplayed = errors.New("store: code replayed, its grant is revoked")
+	// ErrResent: the code was redeemed before by the same client, so shortly ago
+	// that a transport may have sent the request twice. Nothing changed.
+	ErrResent = errors.New("store: code sent again, nothing is revoked")
+	// ErrOtherClient: presented by a client that it was not issued to. A code is
+	// burnt by that; a refresh token is untouched.
+	ErrOtherClient = errors.New("store: presented by another client")
+	// ErrReused: a rotated refresh token came back outside the retry rule; its
+	// grant is revoked, and that is committed.
+	ErrReused = errors.New("store: refresh token reused, its grant is revoked")
+	// ErrUnavailable: the store cannot answer now; nothing was acknowledged.
+	// Callers answer 503.
+	ErrUnavailable = errors.New("store: unavailable")
+)
+
+// Store is what a node needs of its database. All methods are safe for
+// concurrent use.
+type Store interface {
+	Flows
+	Directory
+	Log
+	// Close waits for the jobs that have begun and releases the database.
+	Close() error
+}
+
+// Flows are the hot paths. Each is one transaction.
+//
+// Any method may fail with ErrUnavailable (disk full, database away, closing)
+// and then has changed nothing, or with the context's error if it ended before
+// the transaction began.
+type Flows interface {
+	// Issue records a new grant with the code and tokens that stand for it.
+	// ErrNotFound: principal or client unknown. ErrRevoked: one of them is disabled.
+	Issue(ctx context.Context, req Issue) (Standing, error)
+
+	// RedeemCode exchanges a code for what it stands for: one caller wins, on any
+	// number of nodes. ErrNotFound, ErrExpired, ErrRevoked, ErrReplayed,
+	// ErrResent, ErrOtherClient.
+	RedeemCode(ctx context.Context, req Redeem) (Standing, error)
+
+	// Renew rotates a refresh token, or answers a retry with the family's head.
+	// ErrNotFound, ErrExpired, ErrRevoked, ErrReused, ErrOtherClient.
+	Renew(ctx context.Context, req Renew) (Renewed, error)
+
+	// Revoke kills a token, a grant, or everything under a numbered target.
+	// Revoking what is dead already succeeds again and changes nothing.
+	// ErrNotFound: a grant, principal, client, account or key that does not exist.
+	// (A token is not looked up: signed ones have no row.)
+	Revoke(ctx context.Context, rev Revocation, event Event) (Revocation, error)
+
+	// TokenByHash looks a live or dead token up, with what it stands on. It is a
+	// read beside the writers. ErrNotFound.
+	TokenByHash(ctx context.Context, env Environment, hash Hash) (Token, Standing, error)
+}
+
+// Issue asks for a new grant.
+type Issue struct {
+	Grant  Grant
+	Code   *Code   // nil: none
+	Tokens []Token // issued at once with the grant
+	Event  Event
+}
+
+// Redeem asks for the exchange of a code.
+type Redeem struct {
+	Environment Environment
+	Code        Hash
+	Client      string        // authenticated
+	Now         time.Time     // decides expiry
+	ResendGrace time.Duration // a replay by the same client within it is ErrResent
+	Refresh     Token         // recorded for the winner; its Grant is filled in by the store
+	Retain      time.Duration // how long a replay's revocation must be remembered
+	Event       Event
+}
+
+// RetryRule says when a rotated refresh token that comes back is a retry (its
+// answer got lost) and not reuse (it was stolen).
+type RetryRule struct {
+	Window       time.Duration // any retry within it after the rotation
+	UnusedWindow time.Duration // while its successor has not been used
+	UnusedMax    int           // at most so many retries beyond Window
+}
+
+// Renew asks for the rotation of a refresh token.
+type Renew struct {
+	Environment Environment
+	Token       Hash      // presented
+	Client      string    // authenticated
+	Successor   Token     // recorded if the presented token is the head; its Grant is filled in
+	Now         time.Time // decides expiry and the windows
+	Retry       RetryRule
+	Retain      time.Duration
+	Event       Event
+}
+
+// Renewed is the outcome of Renew.
+type Renewed struct {
+	Standing Standing
+	// Retried tells that the token was rotated before: the caller re-derives the
+	// head from it along Chain, and Request.Successor was not recorded.
+	Retried bool
+	// Chain is the family from the presented token to its head, both included.
+	Chain []Token
+}
+
+// Head is the family's current token.
+func (r *Renewed) Head() *Token { return &r.Chain[len(r.Chain)-1] }
+
+// Directory serves the cold paths: configuration, commands, pages.
+type Directory interface {
+	// View reads in one snapshot.
+	View(ctx context.Context, read func(Reader) error) error
+	// Update changes in one transaction, which is rolled back if change fails.
+	// change may be called once only, must not block and must use nothing but
+	// the Writer.
+	Update(ctx context.Context, change func(Writer) error) error
+}
+
+// Reader reads records of one snapshot. A look-up by id fails with ErrNotFound.
+// Lists are ordered by id.
+type Reader interface {
+	Principal(env Environment, id string) (Principal, error)
+	Principals(env Environment) ([]Principal, error)
+	Client(env Environment, id string) (Client, error)
+	Clients(env Environment) ([]Client, error)
+	Account(env Environment, id string) (Account, error)
+	Accounts(env Environment) ([]Account, error)
+	// Bindings lists a principal's bindings; of all principals if it is empty.
+	Bindings(env Environment, principal string) ([]Binding, error)
+	Grant(env Environment, id string) (Grant, error)
+	// Grants lists grants, newest first.
+	Grants(env Environment, filter GrantFilter) ([]Grant, error)
+	// TokensOf lists the tokens of a grant, oldest first.
+	TokensOf(env Environment, grant string) ([]Token, error)
+	SigningKeys(env Environment) ([]SigningKey, error)
+	// Meta reads a fact about the store itself.
+	Meta(key string) (string, error)
+	// Audit lists the newest events first, at most limit.
+	Audit(env Environment, limit int) ([]Event, error)
+}
+
+// GrantFilter narrows a list of grants. Zero fields do not narrow.
+type GrantFilter struct {
+	Principal string
+	Client    string
+	Account   string
+	Live      time.Time // only those neither revoked nor expired then
+	Limit     int
+}
+
+// Writer changes records.
+type Writer interface {
+	Reader
+	// PutPrincipal, PutClient and PutAccount insert or replace by id. Epoch and
+	// Rights of an existing record are kept whatever the argument says: they
+	// change by Revoke alone.
+	PutPrincipal(Principal) error
+	PutClient(Client) error
+	PutAccount(Account) error
+	PutBinding(Binding) error
+	DeleteBinding(env Environment, principal, account string) error
+	PutSigningKey(SigningKey) error
+	SetMeta(key, value string) error
+	// Revoke is Flows.Revoke inside this transaction.
+	Revoke(Revocation) (Revocation, error)
+	Record(Event) error
+}
+
+// Log is the record of what is revoked, for nodes that keep it in memory.
+type Log interface {
+	// Snapshot returns all revocations that are kept, and where to go on.
+	Snapshot(ctx context.Context) ([]Revocation, Cursor, error)
+	// Tail returns what was committed since the cursor. Rows may be returned
+	// twice, never left out, whatever the order in which transactions committed.
+	Tail(ctx context.Context, since Cursor) ([]Revocation, Cursor, error)
+}
+
+// Cursor is a place in the log. It is opaque: only the store that made it can
+// read it.
+type Cursor string
