@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// Issue implements store.Flows.
+func (s *Store) Issue(ctx context.Context, req store.Issue) (store.Standing, error) {
+	return do(ctx, s, func(t *tx) (store.Standing, error) { return t.issue(&req) })
+}
+
+func (t *tx) issue(req *store.Issue) (store.Standing, error) {
+	env, id := req.Grant.Environment, req.Grant.ID
+	if err := t.insertGrant(&req.Grant); err != nil {
+		return store.Standing{}, fmt.Errorf("grant: %w", err)
+	}
+	st, err := t.standing(env, id)
+	if err != nil {
+		return store.Standing{}, err
+	}
+	// Nothing killed earlier may hold against a grant made now.
+	st.Grant.Epoch = st.Epoch()
+	if st.Dead() {
+		return store.Standing{}, fmt.Errorf("principal or client: %w", store.ErrRevoked)
+	}
+	if st.Grant.Epoch != 0 {
+		if _, err := t.exec(`UPDATE grants SET epoch = ? WHERE environment = ? AND id = ?`, st.Grant.Epoch, env, id); err != nil {
+			return store.Standing{}, err
+		}
+	}
+	if req.Code != nil {
+		if err := t.insertCode(env, id, req.Code); err != nil {
+			return store.Standing{}, fmt.Errorf("code: %w", err)
+		}
+	}
+	for _, token := range req.Tokens {
+		if err := t.insertToken(env, id, &token); err != nil {
+			return store.Standing{}, fmt.Errorf("token: %w", err)
+		}
+	}
+	event := flow(env, req.Grant.Created, "", "grant.issue", id, outcomeOK)
+	return st, t.record(completed(req.Event, event))
+}
+
+// insertGrant records a grant that is alive, whatever the argument says. Its
+// principal, client and accounts must exist: the foreign keys see to that.
+func (t *tx) insertGrant(g *store.Grant) error {
+	_, err := t.exec(`INSERT INTO grants (environment, id, principal, client, scopes, epoch, created, expires)
+		VALUES (?, ?, ?, ?, ?, 0, ?, ?)`,
+		g.Environment, g.ID, g.Principal, g.Client, joined(g.Scopes), micros(g.Created), micros(g.Expires))
+	if err != nil {
+		return err
+	}
+	for i, account := range g.Accounts {
+		_, err := t.exec(`INSERT INTO grant_account (environment, grant_id, account, position) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, g.Environment, g.ID, account, i)
+		if err != nil {
+			return fmt.Errorf("account: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t *tx) insertCode(env store.Environment, grant string, c *store.Code) error {
+	_, err := t.exec(`INSERT INTO code (environment, hash, key_id, grant_id, expires) VALUES (?, ?, ?, ?, ?)`,
+		env, c.Hash[:], c.KeyID, grant, micros(c.Expires))
+	return err
+}

@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// RedeemCode implements store.Flows. What a code meets, in this order:
+//
+//  1. Unknown: ErrNotFound.
+//  2. Presented by another client: burnt, if it was not used yet; ErrOtherClient.
+//  3. Used before: ErrResent within the grace, else its grant dies; ErrReplayed.
+//     That a code is old does not excuse its second use (RFC 6749 §4.1.2 sets
+//     no limit), hence before:
+//  4. Past its time, or its grant is: ErrExpired.
+//  5. Its grant is dead: ErrRevoked. The code is left as it was: it can become
+//     good again only with the party whose disabling made it useless.
+//
+// The winner is who makes the conditional update; it meets 4 and 5 afterwards,
+// and an error there takes the update back.
+func (s *Store) RedeemCode(ctx context.Context, req store.Redeem) (store.Standing, error) {
+	if req.Now.IsZero() {
+		return store.Standing{}, errNoInstant
+	}
+	return do(ctx, s, func(t *tx) (store.Standing, error) { return t.redeem(&req) })
+}
+
+func (t *tx) redeem(req *store.Redeem) (store.Standing, error) {
+	var grant string
+	var expires time.Time
+	err := t.get([]any{&grant, instant{&expires}},
+		`UPDATE code SET used = ?, used_by = ? WHERE environment = ? AND hash = ? AND used = 0 RETURNING grant_id, expires`,
+		micros(req.Now), req.Client, req.Environment, req.Code[:])
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Standing{}, t.redeemUsed(req)
+	}
+	if err != nil {
+		return store.Standing{}, err
+	}
+	st, err := t.standing(req.Environment, grant)
+	if err != nil {
+		return store.Standing{}, err
+	}
+	switch {
+	case st.Client.ID != req.Client:
+		return store.Standing{}, t.settle(t.redeemEvent(req, grant, outcomeOtherClient), store.ErrOtherClient)
+	case !req.Now.Before(expires), ended(st.Grant.Expires, req.Now):
+		return store.Standing{}, fmt.Errorf("code: %w", store.ErrExpired)
+	case st.Dead():
+		return store.Standing{}, fmt.Errorf("grant of the code: %w", store.ErrRevoked)
+	}
+	if req.Refresh.Hash != (store.Hash{}) {
+		if err := t.insertToken(req.Environment, grant, &req.Refresh); err != nil {
+			return store.Standing{}, fmt.Errorf("refresh token: %w", err)
+		}
+	}
+	return st, t.redeemEvent(req, grant, outcomeOK)
+}
+
+// redeemUsed says what a code is that nobody can win any more.
+func (t *tx) redeemUsed(req *store.Redeem) error {
+	var grant, client, usedBy string
+	var used time.Time
+	err := t.get([]any{&grant, &client, instant{&used}, &usedBy},
+		`SELECT o.grant_id, g.client, o.used, o.used_by
+		FROM code o JOIN grants g ON g.environment = o.environment AND g.id = o.grant_id
+		WHERE o.environment = ? AND o.hash = ?`, req.Environment, req.Code[:])
+	switch {
+	case err != nil:
+		return fmt.Errorf("code: %w", err)
+	case req.Client != client:
+		return fmt.Errorf("code: %w", store.ErrOtherClient)
+	case req.Client == usedBy && req.ResendGrace > 0 && req.Now.Sub(used) <= req.ResendGrace:
+		return fmt.Errorf("code: %w", store.ErrResent)
+	}
+	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, "code_replayed"); err != nil {
+		return err
+	}
+	return t.settle(t.redeemEvent(req, grant, outcomeReplayed), store.ErrReplayed)
+}
+
+func (t *tx) redeemEvent(req *store.Redeem, grant, outcome string) error {
+	event := flow(req.Environment, req.Now, "client:"+req.Client, "code.redeem", grant, outcome)
+	return t.record(completed(req.Event, event))
+}
+
+// settle makes a fact of an error, unless the last step before it failed.
+func (t *tx) settle(failed, fact error) error {
+	if failed != nil {
+		return failed
+	}
+	return settled{fact}
+}

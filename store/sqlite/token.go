@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+const selectToken = `SELECT ` + tokenColumns + ` FROM token t WHERE t.environment = ? AND t.hash = ?`
+
+// TokenByHash implements store.Flows.
+func (s *Store) TokenByHash(ctx context.Context, env store.Environment, hash store.Hash) (token store.Token, st store.Standing, err error) {
+	err = s.snapshot(ctx, func(r *session) (err error) {
+		if token, err = r.token(env, hash); err != nil {
+			return err
+		}
+		st, err = r.standing(env, token.Grant)
+		return err
+	})
+	if err != nil {
+		return store.Token{}, store.Standing{}, err
+	}
+	return token, st, nil
+}
+
+func (s *session) token(env store.Environment, hash store.Hash) (store.Token, error) {
+	var token store.Token
+	if err := s.get(tokenInto(&token), selectToken, env, hash[:]); err != nil {
+		return store.Token{}, fmt.Errorf("token: %w", err)
+	}
+	return token, nil
+}
+
+// insertToken records a token of a grant as new: neither revoked nor rotated.
+func (t *tx) insertToken(env store.Environment, grant string, token *store.Token) error {
+	token.Environment, token.Grant = env, grant
+	token.Created, token.Expires = kept(token.Created), kept(token.Expires)
+	_, err := t.exec(`INSERT INTO token (environment, id, hash, class, grant_id, key_id, nonce, created, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		env, token.ID, token.Hash[:], token.Class, grant, token.KeyID, token.Nonce,
+		micros(token.Created), micros(token.Expires))
+	return err
+}
+
+// ended reports whether an instant that ends something has come. The zero
+// instant never comes.
+func ended(expires, now time.Time) bool { return !expires.IsZero() && !now.Before(expires) }
+
+var errNoInstant = errors.New("sqlite: a change needs its instant")

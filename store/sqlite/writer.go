@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// Update implements store.Directory. change runs in the committer: while it
+// does, every other writer waits. It must return (runtime.Goexit, as done by
+// t.FailNow in a test, would end the committer).
+func (s *Store) Update(ctx context.Context, change func(store.Writer) error) error {
+	return s.submit(ctx, func(t *tx) error { return change(writer{reader{t.session}, t}) })
+}
+
+// writer implements store.Writer in the transaction of the committer.
+type writer struct {
+	reader
+	tx *tx
+}
+
+var _ store.Writer = writer{}
+
+// put runs an upsert. Epoch and rights are in none of them: a new record begins
+// with zero and revocations raise them.
+func (w writer) put(what, query string, args ...any) error {
+	if _, err := w.tx.exec(query, args...); err != nil {
+		return fmt.Errorf("put %s: %w", what, err)
+	}
+	return nil
+}
+
+func (w writer) PutPrincipal(p store.Principal) error {
+	return w.put("principal", `INSERT INTO principal
+		(environment, id, kind, name, secret_hash, max_scopes, status, source, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET kind = excluded.kind, name = excluded.name, secret_hash = excluded.secret_hash,
+			max_scopes = excluded.max_scopes, status = excluded.status, source = excluded.source, created = excluded.created`,
+		p.Environment, p.ID, p.Kind, p.Name, p.SecretHash, joined(p.MaxScopes), p.Status, p.Source, micros(p.Created))
+}
+
+func (w writer) PutClient(c store.Client) error {
+	return w.put("client", `INSERT INTO client
+		(environment, id, name, secret_hash, max_scopes, status, source, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET name = excluded.name, secret_hash = excluded.secret_hash,
+			max_scopes = excluded.max_scopes, status = excluded.status, source = excluded.source, created = excluded.created`,
+		c.Environment, c.ID, c.Name, c.SecretHash, joined(c.MaxScopes), c.Status, c.Source, micros(c.Created))
+}
+
+func (w writer) PutAccount(a store.Account) error {
+	return w.put("account", `INSERT INTO account
+		(environment, id, kind, name, status, source, created) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET kind = excluded.kind, name = excluded.name,
+			status = excluded.status, source = excluded.source, created = excluded.created`,
+		a.Environment, a.ID, a.Kind, a.Name, a.Status, a.Source, micros(a.Created))
+}
+
+func (w writer) PutBinding(b store.Binding) error {
+	return w.put("binding", `INSERT INTO binding
+		(environment, principal, account, access, scopes, source) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET access = excluded.access, scopes = excluded.scopes, source = excluded.source`,
+		b.Environment, b.Principal, b.Account, b.Access, joined(b.Scopes), b.Source)
+}
+
+func (w writer) DeleteBinding(env store.Environment, principal, account string) error {
+	changed, err := w.tx.exec(`DELETE FROM binding WHERE environment = ? AND principal = ? AND account = ?`,
+		env, principal, account)
+	if err == nil && changed == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("delete binding: %w", err)
+	}
+	return nil
+}
+
+func (w writer) PutSigningKey(k store.SigningKey) error {
+	return w.put("signing key", `INSERT INTO signing_key
+		(environment, id, algorithm, sealed, seal_key_id, created, sign_from, sign_until, retired)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET algorithm = excluded.algorithm, sealed = excluded.sealed,
+			seal_key_id = excluded.seal_key_id, created = excluded.created, sign_from = excluded.sign_from,
+			sign_until = excluded.sign_until, retired = excluded.retired`,
+		k.Environment, k.ID, k.Algorithm, k.Sealed, k.SealKeyID,
+		micros(k.Created), micros(k.SignFrom), micros(k.SignUntil), micros(k.Retired))
+}
+
+func (w writer) SetMeta(key, value string) error {
+	return w.put("meta", `INSERT INTO meta (key, value) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET value = excluded.value`, key, value)
+}
+
+func (w writer) Revoke(rev store.Revocation) (store.Revocation, error) {
+	done, _, err := w.tx.revoke(rev)
+	return done, err
+}
+
+func (w writer) Record(e store.Event) error { return w.tx.record(e) }
