@@ -1,0 +1,153 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// Settings are what an operator may change while an Authority runs.
+type Settings struct {
+	Issuer         string        // the iss of every token, compared exactly
+	Audience       string        // the aud that gates ask for
+	AccessLifetime time.Duration // of access tokens; a longer one is refused
+	CacheBytes     int64         // memory for the facts of tokens
+	// Policy is the vocabulary of scopes by which grants are cut. While it
+	// returns nil, tokens carry no scope.
+	Policy func() *policy.Policy
+}
+
+// settings are Settings with the cache that belongs to them: facts that were
+// proven against another issuer or audience prove nothing.
+type settings struct {
+	Settings
+	cache *cache
+}
+
+// Authority makes, judges and kills the tokens of one environment. Everything
+// in the process that serves the environment shares one. Its methods are safe
+// for concurrent use.
+type Authority struct {
+	environment store.Environment
+	now         func() time.Time
+
+	settings atomic.Pointer[settings]
+	keys     atomic.Pointer[SigningKeys]
+	keyring  *Keyring
+	store    store.Store
+
+	revoked *revocations
+	riders  riders
+	proving singleflight.Group
+
+	stop context.CancelFunc
+
+	beforeFill func() // a test's foot in the door between proof and cache
+}
+
+// NewAuthority returns an Authority that knows nothing yet: Configure and Open
+// come before its first use. Only Apply may come earlier.
+func NewAuthority(env store.Environment, now func() time.Time) *Authority {
+	return &Authority{environment: env, now: now, revoked: newRevocations(now())}
+}
+
+// Environment returns the environment that the Authority serves.
+func (a *Authority) Environment() store.Environment { return a.environment }
+
+// Keyring returns the subkeys of the environment.
+func (a *Authority) Keyring() *Keyring { return a.keyring }
+
+// Configure sets or replaces the settings. Riders stay; the cache is kept
+// unless the facts in it were proven under other terms.
+func (a *Authority) Configure(s Settings) error {
+	old := a.settings.Load()
+	next := &settings{Settings: s}
+	if old != nil && old.Issuer == s.Issuer && old.Audience == s.Audience &&
+		old.AccessLifetime == s.AccessLifetime && old.CacheBytes == s.CacheBytes {
+		next.cache = old.cache
+		a.settings.Store(next)
+		return nil
+	}
+	var err error
+	if next.cache, err = newCache(s.CacheBytes); err != nil {
+		return err
+	}
+	a.settings.Store(next)
+	if old != nil {
+		old.cache.close()
+	}
+	return nil
+}
+
+// Open loads the signing keys (making the first one) and what is revoked, and
+// begins to sweep.
+func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) error {
+	a.store, a.keyring = st, NewKeyring(root, a.environment)
+	if err := a.openKeys(ctx); err != nil {
+		return fmt.Errorf("signing keys of %s: %w", a.environment, err)
+	}
+	revs, _, err := st.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("what is revoked in %s: %w", a.environment, err)
+	}
+	a.Apply(revs)
+	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go a.tick(ctx)
+	return nil
+}
+
+// Close cuts every rider and stops the sweep. The store is not closed.
+func (a *Authority) Close() {
+	a.CutAll(CauseShutdown)
+	if a.stop != nil {
+		a.stop()
+	}
+	if s := a.settings.Load(); s != nil {
+		s.cache.close()
+	}
+}
+
+// JWKS returns the public keys (RFC 7517 §5) by which others may verify.
+func (a *Authority) JWKS() []byte { return a.keys.Load().JWKS() }
+
+// openKeys unseals the signing keys. The first key is made inside one
+// transaction, so that two starts cannot make two.
+func (a *Authority) openKeys(ctx context.Context) error {
+	fresh, err := GenerateSigningKey(a.keyring, ES256, a.now())
+	if err != nil {
+		return err
+	}
+	var records []store.SigningKey
+	err = a.store.Update(ctx, func(tx store.Writer) error {
+		var err error
+		if records, err = tx.SigningKeys(a.environment); err != nil || len(records) > 0 {
+			return err
+		}
+		records = []store.SigningKey{fresh}
+		return tx.PutSigningKey(fresh)
+	})
+	if err != nil {
+		return err
+	}
+	keys, err := OpenSigningKeys(a.keyring, records)
+	if err != nil {
+		return err
+	}
+	a.keys.Store(keys)
+	return nil
+}
+
+// notOurs turns an unknown row into the answer for an unknown token.
+func notOurs(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return &Invalid{Reason: ReasonUnknown}
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+const (
+	// opaqueFactsLife is how long the facts of an opaque token may be used before
+	// they are looked up again.
+	opaqueFactsLife = 5 * time.Minute
+	// lookupTimeout bounds a look-up that several requests wait for.
+	lookupTimeout = 5 * time.Second
+)
+
+// Check proves a token and returns its lease, from the cache where it can. The
+// lease says nothing about liveness: Join, then Judge.
+//
+// It fails with *Invalid if the token is not one of ours, and with
+// store.ErrUnavailable if that cannot be found out now.
+func (a *Authority) Check(raw string) (*Lease, error) {
+	if lease := a.settings.Load().cache.get(raw); lease != nil {
+		return lease, nil
+	}
+	return a.prove(raw)
+}
+
+// Recheck proves the token again, past the cache: its rights have changed.
+func (a *Authority) Recheck(lease *Lease) (*Lease, error) { return a.prove(lease.raw) }
+
+// Judge asks whether the lease is good at now. Hot: one comparison of clocks
+// and one of generations.
+func (a *Authority) Judge(lease *Lease, now time.Time) Verdict {
+	if lease.expired(now) {
+		return Expired
+	}
+	return a.revoked.judge(lease)
+}
+
+// prove verifies or looks up once for all requests that wait for the same token.
+func (a *Authority) prove(raw string) (*Lease, error) {
+	proven, err, _ := a.proving.Do(raw, func() (any, error) {
+		s := a.settings.Load()
+		var facts Facts
+		var err error
+		life := opaqueFactsLife
+		if LooksOpaque(raw) {
+			facts, err = a.lookUp(s, raw)
+		} else {
+			facts, err = a.verify(s, raw)
+			life = facts.Expires.Sub(a.now())
+		}
+		if err != nil {
+			return nil, err
+		}
+		lease := newLease(raw, facts, a.now())
+		if a.beforeFill != nil {
+			a.beforeFill()
+		}
+		s.cache.put(lease, life)
+		return lease, nil
+	})
+	lease, _ := proven.(*Lease) // nil beside an error
+	return lease, err
+}
+
+func (a *Authority) verify(s *settings, raw string) (Facts, error) {
+	claims, keyID, err := a.keys.Load().Verify(raw, Expect{
+		Issuer: s.Issuer, Audience: s.Audience, MaxLifetime: s.AccessLifetime, Now: a.now(),
+	})
+	if err != nil {
+		return Facts{}, err
+	}
+	return Facts{
+		ID: claims.ID, Class: ClassAccess, Grant: claims.Grant,
+		Subject: claims.Subject, Client: claims.ClientID,
+		Scopes: claims.Scopes, Accounts: claims.Accounts,
+		KeyID: keyID, Epoch: claims.Epoch, Rights: claims.Rights,
+		Issued: claims.IssuedAt, Expires: claims.Expires,
+	}, nil
+}
+
+// lookUp finds an opaque token in the store. The look-up serves every request
+// that waits for it, so none of them can cancel it.
+func (a *Authority) lookUp(s *settings, raw string) (Facts, error) {
+	opaque, err := a.keyring.ParseOpaque(raw)
+	if err != nil {
+		return Facts{}, err
+	}
+	if opaque.Class != store.Personal {
+		return Facts{}, &Invalid{Reason: ReasonClass, Proven: true, Detail: "a " + string(opaque.Class) + " token is not an access token"}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	row, standing, err := a.store.TokenByHash(ctx, a.environment, opaque.Hash)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Facts{}, &Invalid{Reason: ReasonUnknown}
+	case err != nil:
+		return Facts{}, fmt.Errorf("look up token: %w", errors.Join(store.ErrUnavailable, err))
+	case standing.Dead() || !row.Revoked.IsZero():
+		return Facts{}, &Invalid{Reason: ReasonRevoked, Proven: true, Detail: "the token was revoked"}
+	}
+	scopes, accounts := entitlement(s.Policy(), &standing)
+	return Facts{
+		ID: row.ID, Class: string(row.Class), Grant: row.Grant,
+		Subject: standing.Principal.ID, Client: standing.Client.ID,
+		Scopes: scopes, Accounts: accounts,
+		Epoch: standing.Epoch(), Rights: standing.Rights(),
+		Issued: row.Created, Expires: row.Expires,
+	}, nil
+}

@@ -1,0 +1,109 @@
+package token
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// Facts are what a token says, proven by its signature or its row in the store.
+type Facts struct {
+	ID       string // jti, or the id of the row
+	Class    string // "access" for a signed token, else the store's class
+	Grant    string
+	Subject  string // the principal
+	Client   string
+	Scopes   []string // as granted, not expanded
+	Accounts []string
+	KeyID    string // the signing key; empty for an opaque token
+	Epoch    int64
+	Rights   int64
+	Issued   time.Time
+	Expires  time.Time // zero: never
+}
+
+// Lease is the liveness of one token: its facts, and when it was last found
+// alive. It is shared by all requests that present the same token.
+type Lease struct {
+	Facts
+
+	raw       string
+	filled    time.Time
+	remaining time.Duration // of life, at filled; 0: no end
+
+	// generation of the revocation set that last found the token alive.
+	generation atomic.Uint64
+	granted    atomic.Pointer[grantedScopes]
+}
+
+// grantedScopes remembers the token's scopes as bits of one policy.
+type grantedScopes struct {
+	policy *policy.Policy
+	set    policy.Set
+}
+
+// Verdict says whether a lease is good, and if not, why.
+type Verdict uint8
+
+// The verdicts. RightsChanged asks for the token to be renewed (a signed one)
+// or looked up again (an opaque one); the others are final.
+const (
+	Live Verdict = iota
+	Expired
+	Revoked
+	RightsChanged
+)
+
+// String returns the word used in logs and metrics.
+func (v Verdict) String() string {
+	return [...]string{"live", "expired", "revoked", "rights_changed"}[v]
+}
+
+func newLease(raw string, facts Facts, now time.Time) *Lease {
+	l := &Lease{Facts: facts, raw: raw, filled: now}
+	if !facts.Expires.IsZero() {
+		// Round keeps the wall clock only: Expires has no monotonic reading.
+		l.remaining = max(facts.Expires.Sub(now.Round(0)), 1)
+	}
+	return l
+}
+
+// expired takes the older of two ages: the wall clock may be set back, and the
+// monotonic clock stands still while a machine is suspended.
+func (l *Lease) expired(now time.Time) bool {
+	if l.remaining == 0 {
+		return false
+	}
+	return now.Sub(l.filled) >= l.remaining || now.Unix() >= l.Expires.Unix()
+}
+
+// Granted returns the token's scopes as a set of p. The last policy asked for
+// is remembered, so that the gates' usual case costs one comparison.
+func (l *Lease) Granted(p *policy.Policy) policy.Set {
+	if memo := l.granted.Load(); memo != nil && memo.policy == p {
+		return memo.set
+	}
+	memo := &grantedScopes{policy: p, set: p.Set(l.Scopes)}
+	l.granted.Store(memo)
+	return memo.set
+}
+
+// entitlement cuts a grant to what its parties may do now. Without a policy
+// there is no scope to have.
+func entitlement(p *policy.Policy, s *store.Standing) (scopes, accounts []string) {
+	if p == nil {
+		return nil, nil
+	}
+	scopes = p.Cut(s.Grant.Scopes, s.Client.MaxScopes)
+	scopes = p.Cut(scopes, s.Principal.MaxScopes)
+	for i := range s.Accounts {
+		at := &s.Accounts[i]
+		if at.Binding.Access == store.Partial {
+			scopes = p.Cut(scopes, at.Binding.Scopes)
+		}
+		accounts = append(accounts, at.Account.ID)
+	}
+	return scopes, accounts
+}

@@ -1,0 +1,130 @@
+package token
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// revocations is the exact set of what is dead in one environment. Nothing is
+// ever evicted from it; an entry goes only when nothing below its target can
+// live any more.
+//
+// Readers compare one number. The generation rises after each change, so a
+// lease that was found alive under the current generation is alive still, and
+// the maps are consulted once per lease and change.
+type revocations struct {
+	generation atomic.Uint64
+
+	mu      sync.RWMutex
+	entries map[target]int64 // the number below which the target is dead; 0 for kinds without
+
+	// due holds the entries that may go, by the minute of the monotonic clock
+	// in which they may: a wall clock that jumps ahead must not make us forget.
+	due    map[int64][]target
+	start  time.Time
+	pruned int64
+}
+
+type target struct {
+	kind store.Kind
+	id   string
+}
+
+func newRevocations(now time.Time) *revocations {
+	r := &revocations{entries: make(map[target]int64), due: make(map[int64][]target), start: now}
+	r.generation.Store(1) // a new lease has seen generation 0: it is judged first
+	return r
+}
+
+// add enters revocations and then raises the generation. The other order would
+// let a lease record the new generation while the old set was being read.
+func (r *revocations) add(now time.Time, revs []store.Revocation) {
+	r.mu.Lock()
+	for i := range revs {
+		rev := &revs[i]
+		if !rev.Expires.IsZero() && !rev.Expires.After(now) {
+			continue
+		}
+		t := target{rev.Kind, rev.Target}
+		r.entries[t] = max(r.entries[t], rev.Number)
+		if !rev.Expires.IsZero() {
+			minute := r.minute(now.Add(rev.Expires.Sub(now.Round(0)))) + 1
+			r.due[minute] = append(r.due[minute], t)
+		}
+	}
+	r.mu.Unlock()
+	r.generation.Add(1)
+}
+
+// prune forgets what can no longer matter. It raises no generation: an entry
+// that goes has no living token below it.
+func (r *revocations) prune(now time.Time) {
+	minute := r.minute(now)
+	if minute <= r.pruned {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for m := r.pruned; m < minute; m++ {
+		for _, t := range r.due[m] {
+			delete(r.entries, t)
+		}
+		delete(r.due, m)
+	}
+	r.pruned = minute
+}
+
+func (r *revocations) minute(at time.Time) int64 { return int64(at.Sub(r.start) / time.Minute) }
+
+func (r *revocations) len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.entries)
+}
+
+// judge asks whether the lease is alive. The generation is loaded before the
+// set is read and stored after: what is added meanwhile is seen next time.
+func (r *revocations) judge(l *Lease) Verdict {
+	generation := r.generation.Load()
+	if l.generation.Load() == generation {
+		return Live
+	}
+	verdict := r.consult(&l.Facts)
+	if verdict == Live {
+		l.generation.Store(generation)
+	}
+	return verdict
+}
+
+func (r *revocations) consult(f *Facts) Verdict {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.named(store.KindToken, f.ID) || r.named(store.KindGrant, f.Grant) ||
+		r.above(store.KindPrincipal, f.Subject, f.Epoch) ||
+		r.above(store.KindClient, f.Client, f.Epoch) ||
+		r.above(store.KindKey, f.KeyID, f.Epoch) {
+		return Revoked
+	}
+	for _, account := range f.Accounts {
+		if r.above(store.KindAccount, account, f.Epoch) {
+			return Revoked
+		}
+	}
+	if r.above(store.KindRights, f.Subject, f.Rights) ||
+		r.above(store.KindClientRights, f.Client, f.Rights) {
+		return RightsChanged
+	}
+	return Live
+}
+
+func (r *revocations) named(kind store.Kind, id string) bool {
+	_, dead := r.entries[target{kind, id}]
+	return dead
+}
+
+func (r *revocations) above(kind store.Kind, id string, number int64) bool {
+	return r.entries[target{kind, id}] > number
+}

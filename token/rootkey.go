@@ -1,0 +1,194 @@
+package token
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// ErrNoRootKey is for a file of a root key that does not exist.
+var ErrNoRootKey = errors.New("no root key")
+
+const (
+	rootKeySize = 32                                        // bytes
+	rootKeyText = (rootKeySize + 2) / 3 * 4                 // characters of base64
+	rootKeyFile = rootKeyText + len("\r\n")                 // the longest file that is accepted
+	rootIDSize  = 8                                         // bytes that the fingerprint shows
+	hkdfContext = "github.com/caddy-bearer/caddy-bearer v1" // keeps our subkeys apart from anybody else's
+)
+
+// RootKey is the 256-bit secret that all other keys are derived from or sealed
+// under. It lives in a file of its own and never in the database, so that the
+// database alone opens nothing. However it is printed, only ID is shown.
+type RootKey struct {
+	secret hidden[[rootKeySize]byte]
+}
+
+// hidden keeps a value from everything that prints. Package fmt and its like
+// read unexported fields without asking their methods, and sometimes follow
+// pointers; of a function they see the address.
+type hidden[T any] func() T
+
+func hide[T any](v T) hidden[T] { return func() T { return v } }
+
+// LoadRootKey reads the root key from a file that its owner alone may touch.
+// ErrNoRootKey: there is no such file. No error tells what the file holds.
+func LoadRootKey(path string) (*RootKey, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s does not exist", ErrNoRootKey, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("root key: %w", err)
+	}
+	defer f.Close()
+	if err := checkPrivate(f); err != nil {
+		return nil, fmt.Errorf("root key %s: %w", path, err)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, int64(rootKeyFile)+1))
+	if err != nil {
+		return nil, fmt.Errorf("root key: %w", err)
+	}
+	key, err := parseRootKey(string(content))
+	if err != nil {
+		return nil, fmt.Errorf("root key %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// checkPrivate refuses a file that others than its owner may touch. It asks the
+// open file and not the path, which could be exchanged in between. Windows has
+// no such bits.
+func checkPrivate(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("is not a regular file")
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return fmt.Errorf("has mode %04o, so that others than its owner may use it: want 0600", mode)
+	}
+	return nil
+}
+
+func parseRootKey(content string) (*RootKey, error) {
+	text := strings.TrimSuffix(strings.TrimSuffix(content, "\n"), "\r")
+	if len(text) != rootKeyText {
+		return nil, fmt.Errorf("has not the length of a root key, %d characters", rootKeyText)
+	}
+	// The decoder's own errors quote a position and are left out. It skips line
+	// breaks inside; then the result is too short.
+	secret, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || len(secret) != rootKeySize {
+		return nil, fmt.Errorf("is not base64 of %d bytes", rootKeySize)
+	}
+	return &RootKey{secret: hide([rootKeySize]byte(secret))}, nil
+}
+
+// CreateRootKey makes a root key and writes it to a new file of mode 0600, in a
+// folder that is made (0700) if need be. When it returns without error the file
+// is on the disk. It fails with an error that is os.ErrExist if the file
+// exists, and never touches that.
+func CreateRootKey(path string) (*RootKey, error) {
+	var secret [rootKeySize]byte
+	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
+	folder := filepath.Dir(path)
+	if err := makeFolder(folder); err != nil {
+		return nil, fmt.Errorf("create root key: %w", err)
+	}
+	text := base64.StdEncoding.EncodeToString(secret[:]) + "\n"
+	if err := writeNew(path, text); err != nil {
+		return nil, fmt.Errorf("create root key: %w", err)
+	}
+	if err := syncFolder(folder); err != nil {
+		return nil, fmt.Errorf("create root key: %w", err)
+	}
+	return &RootKey{secret: hide(secret)}, nil
+}
+
+// writeNew writes a file that must not exist yet, whole or not at all: it is
+// written under another name and then linked, because a link, unlike a rename,
+// fails if the name is taken. A second process that starts at the same moment
+// therefore reads a whole key or none.
+func writeNew(path, text string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".root-key-*") // O_EXCL, 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, err = f.WriteString(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path)
+}
+
+// makeFolder is os.MkdirAll with each new entry brought to the disk.
+func makeFolder(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(path)
+	if err := makeFolder(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncFolder(parent)
+}
+
+// syncFolder brings a folder's entries to the disk. Windows does so by itself
+// and refuses to be asked.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// ID is a fingerprint by which the key can be told from others. It is safe to
+// store and to show.
+func (k *RootKey) ID() string {
+	return string(appendBase62(nil, k.derive("root key id", rootIDSize), base62Width64))
+}
+
+// derive returns size bytes for one use (HKDF-SHA-256, RFC 5869). Labels are
+// constants: two uses never share one.
+func (k *RootKey) derive(label string, size int) []byte {
+	secret := k.secret()
+	key, err := hkdf.Key(sha256.New, secret[:], nil, hkdfContext+"\x00"+label, size)
+	if err != nil {
+		panic("token: subkey " + label + ": " + err.Error()) // only for a size beyond 255 hashes
+	}
+	return key
+}
+
+// String shows the fingerprint alone.
+func (k *RootKey) String() string { return "RootKey(" + k.ID() + ")" }
+
+// GoString shows the fingerprint alone.
+func (k *RootKey) GoString() string { return k.String() }
+
+// Format shows the fingerprint alone, whatever the verb.
+func (k *RootKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
+
+// MarshalText gives the fingerprint alone.
+func (k *RootKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
