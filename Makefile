@@ -1,0 +1,103 @@
+# make builds, runs, tests. Everything needs Go alone, apart from the race
+# detector of `make test` (a C compiler) and `make run` (bash, curl).
+# `make help` lists the targets.
+
+GO        ?= go
+GO_NEEDED := 1.26
+
+# The same binary as a release: no paths of this machine, no debug symbols,
+# and without the storage drivers of Caddy's own CA, a third of its size.
+TAGS    := nobadger,nomysql,nopgx
+LDFLAGS := -s -w
+
+# Each fuzz target runs this long. TESTFLAGS adds to `go test`: make test
+# TESTFLAGS='-run TestX -v'. By default go tests as many packages at a time
+# as there are cores.
+FUZZTIME  ?= 30s
+TESTFLAGS ?=
+
+# The linter is built beside the binaries with its version in its name. It is
+# never in go.mod: its dependencies would raise those of Caddy.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+.PHONY: help build run test lint fuzz bench clean check-go check-cc
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
+		awk -F ':.*## ' '{ printf "  %-8s %s\n", $$1, $$2 }'
+
+# Go decides what is to be rebuilt, and knows better than file times.
+build: check-go ## Build bin/caddy and the demo API bin/exchange (the default)
+	@echo "building bin/caddy and bin/exchange (the first time takes minutes)"
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags $(TAGS) -o bin/caddy ./cmd/caddy
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/exchange ./examples/exchange
+
+run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR choose where
+	@exec examples/quickstart/run.sh
+
+test: check-go check-cc ## Run all tests with the race detector
+	@CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 10m $(TESTFLAGS) ./...
+
+lint: $(GOLANGCI) ## Run the linters; the first time builds them
+	@$(GOLANGCI) run ./...
+
+# `go install` knows one name only, so into a folder of its own, then moved.
+$(GOLANGCI): | check-go
+	@echo "building golangci-lint $(GOLANGCI_VERSION) (takes minutes, once)"
+	@mkdir -p bin/tmp
+	@GOBIN='$(CURDIR)/bin/tmp' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv bin/tmp/golangci-lint $@ && rmdir bin/tmp
+
+# list_tests NAME prints "package-folder function" for each function of the
+# module's tests whose name begins so. `go list` leaves other modules out.
+list_tests = files=$$($(GO) list -tags $(TAGS) \
+	-f '{{$$d := .Dir}}{{range .TestGoFiles}}{{$$d}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$$d}}/{{.}}{{"\n"}}{{end}}' ./...) || exit 1; \
+	echo "$$files" | while read -r file; do \
+		[ -z "$$file" ] || sed -n "s|^func \($(1)[A-Za-z0-9_]*\)(.*|$${file%/*} \1|p" "$$file"; \
+	done
+
+# `go test -fuzz` takes one target at a time. Not a pipe into the loop: its
+# failure must end make.
+fuzz: check-go ## Run each fuzz target for FUZZTIME (30s)
+	@targets=$$($(call list_tests,Fuzz)) || exit 1; \
+	[ -n "$$targets" ] || echo "no fuzz targets"; \
+	echo "$$targets" | { \
+		while read -r dir name; do \
+			[ -n "$$dir" ] || continue; \
+			echo "fuzzing $$name in $${dir#$(CURDIR)/}"; \
+			$(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
+		done; }
+
+# Only packages with benchmarks: the others would be built for nothing.
+bench: check-go ## Run all benchmarks
+	@found=$$($(call list_tests,Benchmark)) || exit 1; \
+	[ -n "$$found" ] || { echo "no benchmarks"; exit 0; }; \
+	dirs=$$(echo "$$found" | cut -d ' ' -f 1 | sort -u); \
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem $(TESTFLAGS) $$dirs
+
+clean: ## Remove what was built and the state of the quickstart (bin/, .run/)
+	@rm -rf bin .run
+
+# `go env GOVERSION` is the toolchain that would build here; a Go too old to
+# read go.mod fails there, but still knows its own version.
+check-go:
+	@command -v $(GO) >/dev/null || { \
+		echo "error: Go $(GO_NEEDED) or newer is needed, and no Go was found; get it from https://go.dev/dl/" >&2; exit 1; }
+	@found=$$($(GO) env GOVERSION 2>/dev/null) && [ -n "$$found" ] || found=$$($(GO) version | cut -d ' ' -f 3); \
+	echo "$$found" | awk -v needed=$(GO_NEEDED) '{ \
+		split(needed, n, "."); \
+		if (match($$0, /[0-9]+(\.[0-9]+)?/)) split(substr($$0, RSTART, RLENGTH), f, "."); \
+		exit !(f[1] > n[1] || f[1] == n[1] && f[2] + 0 >= n[2] + 0 || $$0 ~ /devel/) }' || { \
+		echo "error: Go $(GO_NEEDED) or newer is needed, found $$found; get it from https://go.dev/dl/" >&2; exit 1; }
+
+# The race detector is C inside.
+check-cc:
+	@cc=$$($(GO) env CC); command -v "$${cc%% *}" >/dev/null || { \
+		echo "error: make test uses the race detector, which needs a C compiler, and $$cc was not found;" >&2; \
+		echo "       install gcc or clang, or test without it: $(GO) test -tags $(TAGS) ./..." >&2; exit 1; }
+
+include xcaddy.mk
