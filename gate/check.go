@@ -1,0 +1,156 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// check is steps 2 to 7: whether r may go on. If it may, x rides when check
+// returns; if it may not, x does not.
+func (g *Gate) check(x *exchange, r *http.Request) (Decision, *Refusal) {
+	method, flaw := judgeMethod(r)
+	if flaw == nil {
+		flaw = judgePath(r)
+	}
+	if flaw != nil {
+		return Decision{}, g.refuse(r, flaw)
+	}
+	x.method, x.path = method, r.URL.Path
+	for {
+		p := g.policy()
+		d, refusal := g.checkUnder(x, r, p)
+		if g.policy() == p {
+			return d, refusal
+		}
+		// The policy was swapped after the route was matched. Who rides already
+		// may have missed its sweep: begin again under the new one.
+		if refusal == nil {
+			g.authority.Leave(&x.Ride)
+		}
+	}
+}
+
+// checkUnder is steps 3 to 7 under one revision of the policy.
+func (g *Gate) checkUnder(x *exchange, r *http.Request, p *policy.Policy) (Decision, *Refusal) {
+	m, ok := match(p, x.method, x.path)
+	if !ok {
+		return Decision{}, g.refuse(r, flawNoRoute)
+	}
+	var lease *token.Lease
+	if !m.Route.Public {
+		raw, flaw := credential(r, m.Route)
+		if flaw != nil {
+			return Decision{}, g.refuse(r, flaw)
+		}
+		var refusal *Refusal
+		if lease, refusal = g.prove(r, raw); refusal != nil {
+			return Decision{}, refusal
+		}
+	}
+	lease, refusal := g.judge(x, r, lease)
+	if refusal == nil {
+		var d Decision
+		if d, refusal = g.decide(x, r, p, &m, lease); refusal == nil {
+			return d, nil
+		}
+		g.authority.Leave(&x.Ride)
+	}
+	return Decision{}, refusal
+}
+
+// match is step 3: the route that the policy has for the request. A policy
+// that was removed has none.
+func match(p *policy.Policy, method, path string) (policy.Match, bool) {
+	if p == nil {
+		return policy.Match{}, false
+	}
+	return p.Match(method, path)
+}
+
+// prove is step 5: the facts of the token, from the cache where possible.
+func (g *Gate) prove(r *http.Request, raw string) (*token.Lease, *Refusal) {
+	lease, err := g.authority.Check(raw)
+	if err == nil {
+		return lease, nil
+	}
+	// A credential is well formed if it is good, so its form need only be judged
+	// when it is not: reading 700 bytes would cost more than the cache does.
+	if !wellFormed(raw) {
+		return nil, g.refuse(r, flawMalformed)
+	}
+	return nil, g.refuseProof(r, err)
+}
+
+// refuseProof answers for the authority: what it calls invalid is 401, and
+// whatever else went wrong is 503, because nothing is known about the token.
+func (g *Gate) refuseProof(r *http.Request, err error) *Refusal {
+	var invalid *token.Invalid
+	switch {
+	case errors.As(err, &invalid):
+		return g.refuseInvalid(r, invalid)
+	case errors.Is(err, store.ErrUnavailable):
+		return g.refuse(r, flawStore).because(err)
+	default:
+		return g.refuse(r, flawFault).because(err)
+	}
+}
+
+// judge is step 6: the request joins the riders, and then its lease is judged.
+// The lease is another one if rights were taken from an opaque token: it is
+// looked up again, once. (A signed one cannot change: its client must renew.)
+// If judge refuses, the request has left again.
+func (g *Gate) judge(x *exchange, r *http.Request, lease *token.Lease) (*token.Lease, *Refusal) {
+	for rechecked := false; ; rechecked = true {
+		x.join(lease)
+		if g.afterJoin != nil {
+			g.afterJoin()
+		}
+		if lease == nil {
+			return nil, nil
+		}
+		now := g.now()
+		verdict := g.authority.Judge(lease, now)
+		if verdict == token.Live {
+			return lease, nil
+		}
+		g.authority.Leave(&x.Ride)
+		if verdict != token.RightsChanged || lease.Class == token.ClassAccess {
+			return nil, g.refuseVerdict(r, verdict, lease, now)
+		}
+		if rechecked {
+			return nil, g.refuse(r, flawRights)
+		}
+		var err error
+		if lease, err = g.authority.Recheck(lease); err != nil {
+			return nil, g.refuseProof(r, err)
+		}
+	}
+}
+
+// decide is step 7: whether the facts satisfy the route.
+func (g *Gate) decide(x *exchange, r *http.Request, p *policy.Policy, m *policy.Match, lease *token.Lease) (Decision, *Refusal) {
+	facts := factsOf(p, lease)
+	d := p.Decide(m, facts)
+	switch {
+	case d.Allow:
+		return Decision{Route: d.Route, Reason: d.Reason.String(), Lease: lease}, nil
+	case d.Reason == policy.ReasonInsufficientScope:
+		return Decision{}, g.refuseScope(r, x.method, d.Route, p.Missing(m, facts.Scopes))
+	case d.Reason == policy.ReasonAccountNotGranted:
+		return Decision{}, g.refuse(r, flawAccount).at(d.Route)
+	default:
+		return Decision{}, g.refuse(r, flawNoRoute)
+	}
+}
+
+// factsOf returns what the policy may know of a token. Anonymous has nothing.
+func factsOf(p *policy.Policy, lease *token.Lease) policy.Facts {
+	if lease == nil {
+		return policy.Facts{}
+	}
+	return policy.Facts{Scopes: lease.Granted(p), Accounts: lease.Accounts}
+}

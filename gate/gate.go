@@ -1,0 +1,170 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// Handler is what comes behind the gate. It reports an error instead of
+// writing one; what it has not written by then, others may. One that takes the
+// connection over must not return before it is done with it: the ride ends there.
+type Handler interface {
+	ServeHTTP(http.ResponseWriter, *http.Request) error
+}
+
+// Options are what a Gate needs. Authority and Policy are required.
+type Options struct {
+	Authority *token.Authority
+
+	// Policy returns the present revision. If it returns nil, because the policy
+	// was removed, everything is refused as if no route matched.
+	Policy func() *policy.Policy
+
+	Realm        string // of the challenge; "api" by default
+	Problems     string // prefix of the problem pages' URLs; "" for about:blank
+	Identity     IdentityHeaders
+	ForwardToken bool // leave Authorization for the upstream, except on public routes
+
+	// TrustedProxy reports whether the peer may say who the client is. Nil:
+	// nobody may.
+	TrustedProxy func(*http.Request) bool
+	// RequestID names a request in problem documents. Nil: they have no id.
+	RequestID func(*http.Request) string
+	// Allowed is told of each request that goes on, as next will get it. Nil: no
+	// one is.
+	Allowed func(*http.Request, Decision)
+	// Hold is called when an exchange becomes a stream, which may outlive the
+	// configuration that it began under, and release when it has ended. Nil: no
+	// one is told.
+	Hold func() (release func())
+	// Now is the clock; time.Now by default.
+	Now func() time.Time
+}
+
+// Decision is why a request was let through.
+type Decision struct {
+	Route  *policy.Route
+	Reason string       // "allowed" or "public"
+	Lease  *token.Lease // nil: anonymous on a public route
+}
+
+// Gate decides on requests. It is safe for concurrent use.
+type Gate struct {
+	authority    *token.Authority
+	policy       func() *policy.Policy
+	trustedProxy func(*http.Request) bool
+	requestID    func(*http.Request) string
+	allowed      func(*http.Request, Decision)
+	hold         func() func()
+	now          func() time.Time
+
+	identity     identity
+	forwardToken bool
+	challenge    string // "Bearer realm=…", which others begin with
+	problems     string
+
+	// exchanges is a pool of one authority's riders: a Ride keeps its place in
+	// the register that it joined first.
+	exchanges sync.Pool
+
+	afterJoin func() // a test's foot in the door between joining and judging
+}
+
+// New returns a Gate, or says what is wrong with the options.
+func New(o Options) (*Gate, error) {
+	if o.Authority == nil || o.Policy == nil {
+		return nil, errors.New("a gate needs an authority and a policy")
+	}
+	if o.Realm == "" {
+		o.Realm = "api"
+	}
+	if !printable(o.Realm) {
+		return nil, fmt.Errorf("realm %q: only printable ASCII can be sent", o.Realm)
+	}
+	id, err := newIdentity(o.Identity, string(o.Authority.Environment()))
+	if err != nil {
+		return nil, err
+	}
+	g := &Gate{
+		authority: o.Authority, policy: o.Policy,
+		trustedProxy: o.TrustedProxy, requestID: o.RequestID,
+		allowed: o.Allowed, hold: o.Hold, now: o.Now,
+		identity: id, forwardToken: o.ForwardToken,
+		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	g.exchanges.New = func() any { return &exchange{gate: g} }
+	return g, nil
+}
+
+// ServeHTTP decides and, if the request is allowed, calls next while riding. A
+// refusal is returned as *Refusal with nothing written; an error of next is
+// passed on as it is.
+//
+// The headers of r are changed in place. What next gets is a copy of r whose
+// context is canceled, with a cause that wraps context.Canceled, when the token
+// dies or the policy forbids the request.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) error {
+	if flaw := g.sanitize(r); flaw != nil {
+		return g.refuse(r, flaw)
+	}
+	x := g.take()
+	d, refusal := g.check(x, r)
+	if refusal != nil {
+		g.release(x)
+		return refusal
+	}
+	return g.pass(w, r, next, x, d)
+}
+
+// pass serves an allowed request, which rides already.
+func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exchange, d Decision) (err error) {
+	defer g.leave(x)
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	out := &response{inner: w, cancel: cancel, hold: g.hold, upgrade: upgradeOf(r)}
+	out.offered = g.forward(r, &d)
+	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
+		w.Header().Set("Connection", "close")
+	}
+	r = r.WithContext(ctx)
+	x.board(out)
+	defer func() {
+		if cause := out.finish(); cause != "" {
+			err = g.settle(out, r, cause, recover(), err)
+		}
+	}()
+	if g.allowed != nil {
+		g.allowed(r, d)
+	}
+	return next.ServeHTTP(out, r)
+}
+
+// settle ends an exchange that was cut: politely where the protocol lets us,
+// with a refusal where nothing was sent yet, and otherwise so that the client
+// can tell that the answer is not complete.
+func (g *Gate) settle(out *response, r *http.Request, cause token.Cause, recovered any, err error) error {
+	aborted := recovered == http.ErrAbortHandler
+	switch {
+	case recovered != nil && !aborted, out.hijacked() && aborted:
+		panic(recovered)
+	case out.hijacked():
+		return err
+	case !out.wroteHeader:
+		return g.refuseCut(r, cause, err)
+	case out.farewell(cause):
+		return nil
+	case aborted || out.late.Load():
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package gate
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// IdentityHeaders are the names of the headers that tell the upstream who is
+// asking. The defaults are X-Auth-Subject, X-Auth-Client, X-Auth-Accounts,
+// X-Auth-Scope and X-Auth-Environment.
+type IdentityHeaders struct {
+	Subject, Client, Accounts, Scope, Environment string
+}
+
+const identityHeaders = 5
+
+// identity is what a gate knows of the headers that are its own.
+type identity struct {
+	names       [identityHeaders]string // canonical, in the order of IdentityHeaders
+	unusual     []string                // those that do not begin with X-Auth-, folded
+	environment string                  // encoded
+}
+
+func newIdentity(names IdentityHeaders, environment string) (identity, error) {
+	id := identity{environment: encode(environment)}
+	given := [identityHeaders]string{names.Subject, names.Client, names.Accounts, names.Scope, names.Environment}
+	usual := [identityHeaders]string{"X-Auth-Subject", "X-Auth-Client", "X-Auth-Accounts", "X-Auth-Scope", "X-Auth-Environment"}
+	var seen []string
+	for i, name := range given {
+		if name == "" {
+			name = usual[i]
+		}
+		folded := string(fold(nil, name))
+		switch {
+		case len(name) > longestName || !isToken(name):
+			return id, fmt.Errorf("identity header %q is not a header name", name)
+		case reserved(folded):
+			return id, fmt.Errorf("identity header %q: HTTP or a proxy gives this name another meaning", name)
+		case slices.Contains(seen, folded):
+			return id, fmt.Errorf("identity header %q: two of them have this name, or names that servers read as one", name)
+		}
+		seen = append(seen, folded)
+		id.names[i] = textproto.CanonicalMIMEHeaderKey(name)
+		if !strings.HasPrefix(folded, "x-auth-") {
+			id.unusual = append(id.unusual, folded)
+		}
+	}
+	return id, nil
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenChar(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// reserved reports whether a proxy or the protocol would overwrite, remove or
+// act on a header of that (folded) name.
+func reserved(name string) bool {
+	switch name {
+	case "authorization", "host", "cookie", "connection", "keep-alive", "te", "trailer",
+		"transfer-encoding", "upgrade", "expect", "date", "via", "forwarded", "http2-settings", "user-agent":
+		return true
+	}
+	for _, family := range []string{"content-", "proxy-", "sec-", "x-forwarded-", "accept", "if-"} {
+		if strings.HasPrefix(name, family) {
+			return true
+		}
+	}
+	return false
+}
+
+// forward is step 8: it makes the headers what the upstream may trust, and
+// reports whether a token was offered as a subprotocol, which the answer then
+// has to select.
+func (g *Gate) forward(r *http.Request, d *Decision) (offered bool) {
+	if d.Lease == nil || !g.forwardToken {
+		delete(r.Header, "Authorization")
+	}
+	if d.Lease == nil && r.URL.RawQuery != "" {
+		stripQuery(r)
+	}
+	if values := r.Header["Sec-Websocket-Protocol"]; len(values) > 0 {
+		offered = stripSubprotocol(r.Header, values)
+	}
+	g.identity.identify(r.Header, d)
+	return offered
+}
+
+// identify sets all identity headers, empty ones too: an upstream must never
+// find a name that nobody has set. The values share one new array, because
+// handlers behind us may change them in place.
+func (id *identity) identify(h http.Header, d *Decision) {
+	values := make([]string, identityHeaders)
+	if lease := d.Lease; lease != nil {
+		values[0] = encode(lease.Subject)
+		values[1] = encode(lease.Client)
+		values[2] = encodeList(lease.Accounts)
+		values[3] = encodeList(lease.Scopes)
+	}
+	values[4] = id.environment
+	for i, name := range id.names {
+		h[name] = values[i : i+1 : i+1]
+	}
+}
+
+// encode returns s as one visible ASCII word: percent-encoded UTF-8 where it
+// is something else, and for the percent sign itself.
+func encode(s string) string {
+	if visible(s) {
+		return s
+	}
+	return string(appendEncoded(nil, s))
+}
+
+// encodeList joins the encoded items with single blanks.
+func encodeList(items []string) string {
+	switch len(items) {
+	case 0:
+		return ""
+	case 1:
+		return encode(items[0])
+	}
+	var space [256]byte
+	list := space[:0]
+	for i, item := range items {
+		if i > 0 {
+			list = append(list, ' ')
+		}
+		if visible(item) {
+			list = append(list, item...)
+		} else {
+			list = appendEncoded(list, item)
+		}
+	}
+	return string(list)
+}
+
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == '%' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func appendEncoded(dst []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c == '%' || c > '~' {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
