@@ -1,0 +1,89 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// Kinds of party. An id of one says nothing about the same id of the other.
+const (
+	kindClient    = "client"
+	kindPrincipal = "principal"
+)
+
+// authenticateClient finds the client whose credentials these are, in the first
+// of its readings that fits. All readings are one attempt.
+func (i *Issuer) authenticateClient(x *exchange, readings ...credentials) (store.Client, error) {
+	// Throttled is the id without its blanks, or each number of blanks would have
+	// attempts of its own.
+	parties := []party{{kindClient, readings[len(readings)-1].trimmed().id}}
+	address := throttledAddress(x.ip)
+	if err := i.throttle.admit(x.now, address, parties...); err != nil {
+		return store.Client{}, err
+	}
+	client, fits, err := i.firstFit(x.Context(), readings)
+	if err != nil {
+		return store.Client{}, err
+	}
+	var wrong []party
+	if !fits {
+		wrong = parties
+	}
+	if err := i.throttle.settle(x.now, address, parties, wrong); err != nil {
+		return store.Client{}, err
+	}
+	if !fits {
+		return store.Client{}, errInvalidClient
+	}
+	x.client = client.ID
+	return client, nil
+}
+
+func (i *Issuer) firstFit(ctx context.Context, readings []credentials) (store.Client, bool, error) {
+	for k, c := range readings {
+		client, err := i.findClient(ctx, c.id)
+		if err != nil {
+			return store.Client{}, false, err
+		}
+		if client.ID == "" && k+1 < len(readings) {
+			continue // the price of being unknown is paid once, for the last reading
+		}
+		fits, err := i.Secrets.Verify(ctx, usableHash(client.Status, client.SecretHash, c.id), c.secret)
+		if fits || err != nil {
+			return client, fits, err
+		}
+	}
+	return store.Client{}, false, nil
+}
+
+// findClient returns the zero Client for an id that is unknown.
+func (i *Issuer) findClient(ctx context.Context, id string) (client store.Client, err error) {
+	err = i.Store.View(ctx, func(tx store.Reader) error {
+		client, err = tx.Client(i.environment, id)
+		return unlessUnknown(err)
+	})
+	if err != nil {
+		return store.Client{}, fmt.Errorf("read client: %w", err)
+	}
+	return client, nil
+}
+
+// usableHash is what a secret is verified against. Who does not exist, is
+// disabled or has no secret gets a hash that nothing fits, at the same price.
+func usableHash(status store.Status, hash, id string) string {
+	if status != store.Active || hash == "" {
+		return token.NoSecret(id)
+	}
+	return hash
+}
+
+func unlessUnknown(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,166 @@
+package issuer
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// exchange is one request on its way, with what was learnt about it.
+type exchange struct {
+	*http.Request
+	now       time.Time
+	ip        string
+	requestID string
+
+	client string // once authenticated
+	grant  string // once known
+}
+
+// event is the audit row for what the authenticated client does. Where the
+// target is not known yet, the store fills it in.
+func (x *exchange) event(env store.Environment, action, target string) store.Event {
+	return store.Event{
+		Environment: env, At: x.now,
+		Actor: "client:" + x.client, Action: action, Target: target,
+		Outcome: "ok", RequestID: x.requestID,
+	}
+}
+
+// response is an answer before it meets HTTP.
+type response struct {
+	status      int
+	contentType string            // empty: no body
+	cache       string            // Cache-Control; empty: no-store
+	header      map[string]string // further ones
+	body        []byte
+}
+
+// jsonResponse writes v's members in the order of its fields.
+func jsonResponse(status int, v any) (response, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return response{}, fmt.Errorf("encode answer: %w", err)
+	}
+	return response{status: status, contentType: "application/json", body: body}, nil
+}
+
+// cacheable is for documents that are the same for everybody.
+const cacheable = "public, max-age=300"
+
+func (a *response) write(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", a.cache)
+	if a.cache == "" {
+		h.Set("Cache-Control", "no-store")
+		h.Set("Pragma", "no-cache") // RFC 6749 §5.1 asks for both
+	}
+	if a.contentType != "" {
+		h.Set("Content-Type", a.contentType)
+	}
+	for name, value := range a.header {
+		h.Set(name, value)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	w.Write(a.body)
+}
+
+// handle is where an endpoint meets HTTP: methods, errors, panics and the log
+// are dealt with here and nowhere else.
+func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
+	allow := strings.Join(methods, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{Request: r, now: i.Now(), ip: i.ClientIP(r), requestID: i.RequestID(r)}
+		var answer response
+		var err error
+		if slices.Contains(methods, r.Method) {
+			answer, err = i.guarded(x, serve)
+		} else {
+			err = methodNotAllowed(allow)
+		}
+		if err != nil {
+			answer = asOAuthError(err).response()
+		}
+		i.record(x, endpoint, answer.status, err)
+		answer.write(w)
+	})
+}
+
+// errPanic stands for a panic, whose value might hold anything.
+var errPanic = errors.New("panic")
+
+// guarded turns a panic of serve into an error.
+func (i *Issuer) guarded(x *exchange, serve func(*exchange) (response, error)) (answer response, err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("%w: %w", errPanic, v)
+		default:
+			err = fmt.Errorf("%w: %T", errPanic, v)
+		}
+		if errors.Is(err, errPanic) {
+			i.Log.Error("panic in issuer", zap.Error(err), zap.Stack("stack"))
+		}
+	}()
+	return serve(x)
+}
+
+// record writes the request's one line. Method and path come from strangers:
+// the one is written only if it is a known word, the other never.
+func (i *Issuer) record(x *exchange, endpoint string, status int, err error) {
+	level := zapcore.InfoLevel
+	if status >= 500 {
+		level = zapcore.ErrorLevel
+	}
+	entry := i.Log.Check(level, "issuer")
+	if entry == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("endpoint", endpoint),
+		zap.String("method", knownMethod(x.Method)),
+		zap.Int("status", status),
+		zap.String("client_ip", x.ip),
+		zap.Duration("duration", i.Now().Sub(x.now)),
+	}
+	optional := func(key, value string) {
+		if value != "" {
+			fields = append(fields, zap.String(key, value))
+		}
+	}
+	optional("client", x.client)
+	optional("grant", x.grant)
+	optional("request_id", x.requestID)
+	if err != nil {
+		answered := asOAuthError(err)
+		optional("error", answered.code)
+		if answered.cause != nil {
+			optional("cause", answered.cause.Error())
+		}
+	}
+	entry.Write(fields...)
+}
+
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}

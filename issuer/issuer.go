@@ -1,0 +1,168 @@
+package issuer
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// Paths below the issuer's own.
+const (
+	pathS4Code   = "/api/v1/s2s-oauth2/code"
+	pathS4Token  = "/api/v1/s2s-oauth2/token"
+	pathRevoke   = "/oauth2/revoke"
+	pathJWKS     = "/oauth2/jwks"
+	pathProblems = "/problems/"
+)
+
+// Options are what an Issuer needs. All fields are required unless they say
+// otherwise.
+type Options struct {
+	// URL is the issuer identifier (RFC 8414 §2), exactly as in iss and in the
+	// metadata. It has no trailing slash. Its path, if any, comes before those of
+	// all endpoints.
+	URL string
+
+	Authority *token.Authority
+	Store     store.Store
+	Secrets   *token.Secrets
+	// Policy is the vocabulary of scopes. It never returns nil.
+	Policy func() *policy.Policy
+
+	// CodeLifetime is how long a code may wait for its redemption, and
+	// RefreshLifetime how long a refresh token may wait for its renewal. (How
+	// long access tokens live is for the Authority to say.)
+	CodeLifetime, RefreshLifetime time.Duration
+
+	// ClientIP tells whose secrets are throttled. Nil: the peer's address.
+	ClientIP func(*http.Request) string
+	// RequestID joins log lines and audit rows to those of others. Nil: none.
+	RequestID func(*http.Request) string
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// Log gets one line for each request. Nil: none.
+	Log *zap.Logger
+}
+
+// Issuer serves the endpoints of one environment. It is safe for concurrent
+// use.
+type Issuer struct {
+	Options
+
+	environment store.Environment
+	keyring     *token.Keyring
+	throttle    *throttle
+	mux         *http.ServeMux
+}
+
+// New returns an Issuer. The Authority must be open.
+func New(o Options) (*Issuer, error) {
+	base, err := parseIssuerURL(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("issuer URL %q: %w", o.URL, err)
+	}
+	switch {
+	case o.Authority == nil || o.Store == nil || o.Secrets == nil || o.Policy == nil:
+		return nil, errors.New("issuer: Authority, Store, Secrets and Policy are required")
+	case o.CodeLifetime <= 0 || o.RefreshLifetime <= 0:
+		return nil, errors.New("issuer: CodeLifetime and RefreshLifetime must be positive")
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = peerIP
+	}
+	if o.RequestID == nil {
+		o.RequestID = func(*http.Request) string { return "" }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	i := &Issuer{
+		Options:     o,
+		environment: o.Authority.Environment(),
+		keyring:     o.Authority.Keyring(),
+		throttle:    newThrottle(o.Now()),
+	}
+	i.mux = i.routes(base.Path)
+	return i, nil
+}
+
+// parseIssuerURL refuses what could not be compared as a string (RFC 8414 §2)
+// or would not be found again below its own path.
+func parseIssuerURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("is not a URL")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("want https:// or http://")
+	case u.Host == "" || u.Hostname() == "":
+		return nil, errors.New("has no host")
+	case u.User != nil:
+		return nil, errors.New("must not hold a user or a password")
+	case strings.ContainsAny(raw, "?#"):
+		return nil, errors.New("must have neither query nor fragment")
+	case strings.HasSuffix(u.Path, "/"):
+		return nil, errors.New("must not end in a slash")
+	case u.Path != "" && path.Clean(u.Path) != u.Path:
+		return nil, errors.New("has dot segments or empty ones in its path")
+	case u.Path != u.EscapedPath() || strings.ContainsAny(u.Path, "{}"):
+		return nil, errors.New("has characters in its path that need escaping")
+	}
+	return u, nil
+}
+
+// routes registers paths only: which methods an endpoint takes is for handle to
+// check, because the mux would answer HEAD as if it were GET and so redeem a
+// code into the void.
+func (i *Issuer) routes(base string) *http.ServeMux {
+	get := []string{http.MethodGet, http.MethodHead}
+	getOrPost := []string{http.MethodGet, http.MethodPost}
+	post := []string{http.MethodPost}
+
+	mux := http.NewServeMux()
+	mux.Handle(base+pathS4Code, i.handle("s4.code", getOrPost, i.s4Code))
+	mux.Handle(base+pathS4Token, i.handle("s4.token", getOrPost, i.s4Token))
+	mux.Handle(base+pathRevoke, i.handle("revoke", post, i.revoke))
+	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
+	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
+	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
+	return mux
+}
+
+// Handles reports whether the request's path is one of the issuer's, whatever
+// the method. A path in any other spelling than the plain one is not.
+func (i *Issuer) Handles(r *http.Request) bool {
+	if r.URL.Path == "" || path.Clean(r.URL.Path) != r.URL.Path {
+		return false // the mux would redirect, credentials and all
+	}
+	_, pattern := i.mux.Handler(r)
+	return pattern != ""
+}
+
+// ServeHTTP answers at the endpoints, and with 404 elsewhere.
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !i.Handles(r) {
+		i.handle("none", []string{r.Method}, notFound).ServeHTTP(w, r)
+		return
+	}
+	i.mux.ServeHTTP(w, r)
+}
+
+func notFound(*exchange) (response, error) {
+	return response{}, &oauthError{status: http.StatusNotFound, code: codeInvalidRequest, description: "no such endpoint"}
+}
+
+var _ http.Handler = (*Issuer)(nil)

@@ -1,0 +1,12 @@
+package issuer
+
+import "net/http"
+
+// jwks publishes the public keys (RFC 7517 §5), before they sign for the first
+// time and as long as they verify.
+func (i *Issuer) jwks(*exchange) (response, error) {
+	return response{
+		status: http.StatusOK, contentType: "application/jwk-set+json", cache: cacheable,
+		body: i.Authority.JWKS(),
+	}, nil
+}

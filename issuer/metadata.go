@@ -1,0 +1,49 @@
+package issuer
+
+import "net/http"
+
+// wellKnown comes before the path of the issuer's URL (RFC 8414 §3).
+const wellKnown = "/.well-known/oauth-authorization-server"
+
+// metadata says what there is (RFC 8414 §2), and only that: each endpoint works,
+// and what is not named is refused. All URLs are below the configured issuer,
+// whatever Host the request names.
+//
+// There is no authorization endpoint, so no response type. The grant type named
+// is the one that works at the token endpoint as RFC 6749 has it; codes come
+// from the bank's dialect and not from an authorization request.
+func (i *Issuer) metadata(*exchange) (response, error) {
+	answer, err := jsonResponse(http.StatusOK, struct {
+		Issuer                string   `json:"issuer"`
+		TokenEndpoint         string   `json:"token_endpoint"`
+		TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+		JWKSURI               string   `json:"jwks_uri"`
+		Scopes                []string `json:"scopes_supported"`
+		ResponseTypes         []string `json:"response_types_supported"`
+		GrantTypes            []string `json:"grant_types_supported"`
+		RevocationEndpoint    string   `json:"revocation_endpoint"`
+		RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
+	}{
+		Issuer:                i.URL,
+		TokenEndpoint:         i.URL + pathS4Token,
+		TokenAuthMethods:      []string{"client_secret_basic"},
+		JWKSURI:               i.URL + pathJWKS,
+		Scopes:                i.visibleScopes(),
+		ResponseTypes:         []string{},
+		GrantTypes:            []string{"refresh_token"},
+		RevocationEndpoint:    i.URL + pathRevoke,
+		RevocationAuthMethods: []string{"client_secret_basic", "client_secret_post"},
+	})
+	answer.cache = cacheable
+	return answer, err
+}
+
+func (i *Issuer) visibleScopes() []string {
+	names := []string{}
+	for _, scope := range i.Policy().Scopes() {
+		if !scope.Hidden {
+			names = append(names, scope.Name)
+		}
+	}
+	return names
+}

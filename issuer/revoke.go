@@ -1,0 +1,96 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// revokeTimeout bounds a revocation whose caller may be gone.
+const revokeTimeout = 10 * time.Second
+
+// revoke ends a token (RFC 7009). When it answers 200 the token is dead. The
+// hint is not needed and not read: a token tells what it is.
+func (i *Issuer) revoke(x *exchange) (response, error) {
+	f, err := readForm(x.Request)
+	if err != nil {
+		return response{}, err
+	}
+	presented, err := revokeCredentials(x.Header, f)
+	if err != nil {
+		return response{}, err
+	}
+	if f["token"] == "" {
+		return response{}, invalidRequest("token is missing")
+	}
+	client, err := i.authenticateClient(x, presented)
+	if err != nil {
+		return response{}, err
+	}
+	// Who asks for a revocation and hangs up wants it all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
+	defer cancel()
+	if err := i.revokeToken(ctx, x, client.ID, f["token"]); err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusOK}, nil
+}
+
+func (i *Issuer) revokeToken(ctx context.Context, x *exchange, client, raw string) error {
+	found, err := i.Authority.Find(ctx, raw)
+	var invalid *token.Invalid
+	switch {
+	case errors.As(err, &invalid):
+		return nil // unknown or dead already: what was asked for is so (RFC 7009 §2.2)
+	case err != nil:
+		return fmt.Errorf("find token: %w", err)
+	case found.Client != client:
+		// RFC 7009 §2.1 wants the request refused, and RFC 6749 §5.2 has a code
+		// for a token that "was issued to another client".
+		return invalidGrant("the token was issued to another client", nil)
+	}
+	target := string(found.Kind) + ":" + found.Target
+	if found.Kind == store.KindGrant {
+		x.grant = found.Target
+	}
+	_, err = i.Authority.Revoke(ctx,
+		store.Revocation{Kind: found.Kind, Target: found.Target, Reason: "revoked by the client"},
+		x.event(i.environment, string(found.Kind)+".revoke", target))
+	if err != nil {
+		return fmt.Errorf("revoke: %w", err)
+	}
+	return nil
+}
+
+// revokeCredentials finds client_secret_basic or client_secret_post, and not
+// both (RFC 6749 §2.3, §2.3.1).
+func revokeCredentials(h http.Header, f form) (credentials, error) {
+	if f["client_assertion"] != "" {
+		return credentials{}, invalidRequest("client_assertion is not supported")
+	}
+	basic, given, err := basicCredentials(h)
+	posted := credentials{id: f["client_id"], secret: f["client_secret"]}
+	switch {
+	case given && posted.secret != "":
+		return credentials{}, invalidRequest("more than one way to authenticate in one request")
+	case err != nil:
+		return credentials{}, err
+	case !given && !posted.readable():
+		return credentials{}, errInvalidClient
+	case !given:
+		return posted, nil
+	}
+	decoded, ok := basic.formDecoded()
+	if !ok {
+		return credentials{}, errInvalidClient
+	}
+	if posted.id != "" && posted.id != decoded.id {
+		return credentials{}, invalidRequest("client_id is not the client that authenticates")
+	}
+	return decoded, nil
+}

@@ -1,0 +1,169 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// s4CodeRequest is a code call: everything is in headers.
+type s4CodeRequest struct {
+	client, account credentials
+	scopes          []string
+}
+
+// s4Parties are who a code call is about, read in one snapshot. Those that do
+// not exist are zero.
+type s4Parties struct {
+	client    store.Client
+	principal store.Principal
+	accounts  []string // bound to the principal
+}
+
+// s4Code answers the code call: a service account lets a client have a code.
+func (i *Issuer) s4Code(x *exchange) (response, error) {
+	req, err := readS4Code(x.Request)
+	if err != nil {
+		return response{}, err
+	}
+	parties, err := i.authenticatePairs(x, req)
+	if err != nil {
+		return response{}, err
+	}
+	if err := checkScopes(i.Policy(), req.scopes, parties.client.MaxScopes, parties.principal.MaxScopes); err != nil {
+		return response{}, err
+	}
+	raw, hash := i.keyring.NewOpaque(token.ClassCode)
+	grant := store.Grant{
+		Environment: i.environment, ID: token.NewID(),
+		Principal: parties.principal.ID, Client: parties.client.ID,
+		Scopes: req.scopes, Accounts: parties.accounts, Created: x.now,
+	}
+	_, err = i.Store.Issue(x.Context(), store.Issue{
+		Grant: grant,
+		Code:  &store.Code{Hash: hash, KeyID: i.keyring.KeyID(), Expires: x.now.Add(i.CodeLifetime)},
+		Event: x.event(i.environment, "code.issue", "grant:"+grant.ID),
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked):
+		return response{}, errInvalidClient // gone since the snapshot
+	case err != nil:
+		return response{}, fmt.Errorf("issue code: %w", err)
+	}
+	x.grant = grant.ID
+	return jsonResponse(http.StatusOK, struct {
+		Code string `json:"code"`
+	}{raw})
+}
+
+func readS4Code(r *http.Request) (req s4CodeRequest, err error) {
+	if err := refuseQuery(r.URL.RawQuery); err != nil {
+		return req, err
+	}
+	// One way to authenticate in a request (RFC 6749 §2.3).
+	if _, given, _ := basicCredentials(r.Header); given {
+		return req, invalidRequest("Authorization is not accepted here: the credentials are in headers of their own")
+	}
+	if req.account.id, err = credentialHeader(r.Header, "X-Service-Account-ID"); err != nil {
+		return req, err
+	}
+	if req.account.secret, err = credentialHeader(r.Header, "X-Service-Account-Secret"); err != nil {
+		return req, err
+	}
+	if req.client.id, err = credentialHeader(r.Header, "X-IBM-client-id", "X-Client-ID"); err != nil {
+		return req, err
+	}
+	if req.client.secret, err = credentialHeader(r.Header, "X-IBM-client-secret", "X-Client-Secret"); err != nil {
+		return req, err
+	}
+	if req.scopes, err = scopeHeader(r.Header); err != nil {
+		return req, err
+	}
+	_, err = readBody(r) // it says nothing, but may not be endless
+	return req, err
+}
+
+// credentialHeader reads a header that must be there once, under one of its
+// names.
+func credentialHeader(h http.Header, names ...string) (string, error) {
+	var found []string
+	for _, name := range names {
+		found = append(found, h.Values(name)...)
+	}
+	switch {
+	case len(found) == 0 || len(found) == 1 && found[0] == "":
+		return "", invalidRequest("the header %s is missing", names[0])
+	case len(found) > 1:
+		return "", invalidRequest("the header %s is given more than once", names[0])
+	case !isCredential(found[0]):
+		return "", invalidRequest("the header %s is not readable", names[0])
+	}
+	return found[0], nil
+}
+
+// authenticatePairs verifies both pairs, the second also if the first is wrong:
+// the answer and its price tell nothing about one of them alone. Only the pair
+// that is wrong is throttled, so that a bot with a bad secret does not shut its
+// neighbours out who share an address and a service account with it.
+func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, error) {
+	client, principal := party{kindClient, req.client.id}, party{kindPrincipal, req.account.id}
+	address := throttledAddress(x.ip)
+	if err := i.throttle.admit(x.now, address, client, principal); err != nil {
+		return s4Parties{}, err
+	}
+	found, err := i.findS4Parties(x.Context(), req.client.id, req.account.id)
+	if err != nil {
+		return s4Parties{}, err
+	}
+	clientFits, clientErr := i.Secrets.Verify(x.Context(),
+		usableHash(found.client.Status, found.client.SecretHash, req.client.id), req.client.secret)
+	principalFits, principalErr := i.Secrets.Verify(x.Context(),
+		usableHash(found.principal.Status, found.principal.SecretHash, req.account.id), req.account.secret)
+	if err := errors.Join(clientErr, principalErr); err != nil {
+		return s4Parties{}, err
+	}
+	var wrong []party
+	if !clientFits {
+		wrong = append(wrong, client)
+	}
+	if !principalFits {
+		wrong = append(wrong, principal)
+	}
+	if err := i.throttle.settle(x.now, address, []party{client, principal}, wrong); err != nil {
+		return s4Parties{}, err
+	}
+	if len(wrong) > 0 {
+		return s4Parties{}, errInvalidClient
+	}
+	x.client = found.client.ID
+	return found, nil
+}
+
+func (i *Issuer) findS4Parties(ctx context.Context, client, principal string) (found s4Parties, err error) {
+	err = i.Store.View(ctx, func(tx store.Reader) error {
+		found = s4Parties{} // should the store read again
+		if found.client, err = tx.Client(i.environment, client); unlessUnknown(err) != nil {
+			return err
+		}
+		if found.principal, err = tx.Principal(i.environment, principal); unlessUnknown(err) != nil {
+			return err
+		}
+		if found.principal.Kind != store.Service {
+			found.principal = store.Principal{} // a person is no service account
+			return nil
+		}
+		bindings, err := tx.Bindings(i.environment, principal)
+		for k := range bindings {
+			found.accounts = append(found.accounts, bindings[k].Account)
+		}
+		return err
+	})
+	if err != nil {
+		return s4Parties{}, fmt.Errorf("read client and service account: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,105 @@
+package issuer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// confidentialRetry is the retry rule for clients that authenticate in the same
+// request: a stolen token alone does not get them here.
+var confidentialRetry = store.RetryRule{
+	Window:       30 * time.Second,
+	UnusedWindow: 10 * time.Minute,
+	UnusedMax:    3,
+}
+
+// s4Refresh renews (RFC 6749 §6) and rotates. The successor is derived from the
+// token presented, so that it can be given again to whoever presents it after
+// the first answer got lost, and is stored nowhere.
+func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
+	presented := f["refresh_token"]
+	opaque, err := i.keyring.ParseOpaque(presented)
+	if err != nil || opaque.Class != store.Refresh {
+		return response{}, invalidGrant("the refresh token is not valid", err)
+	}
+	row, standing, err := i.Store.TokenByHash(x.Context(), i.environment, opaque.Hash)
+	if err != nil {
+		return response{}, refreshError(err)
+	}
+	narrowed, err := i.narrowed(x, f["scope"], &standing.Grant)
+	if err != nil {
+		return response{}, err
+	}
+	// Nonce and key id never change, so what was read beside the writers is right.
+	raw, hash, err := i.keyring.Successor(presented, row.KeyID, row.Nonce, store.Refresh)
+	if err != nil {
+		return response{}, fmt.Errorf("derive successor: %w", err)
+	}
+	renewed, err := i.Store.Renew(x.Context(), store.Renew{
+		Environment: i.environment, Token: opaque.Hash, Client: x.client,
+		Successor: i.refreshToken(hash, x.now), Now: x.now,
+		Retry: confidentialRetry, Retain: i.Authority.Retention(),
+		Event: x.event(i.environment, "token.renew", "grant:"+row.Grant),
+	})
+	if err != nil {
+		return response{}, refreshError(err)
+	}
+	until := x.now.Add(i.RefreshLifetime)
+	if renewed.Retried {
+		if raw, err = i.familyHead(presented, &renewed); err != nil {
+			return response{}, err
+		}
+		until = renewed.Head().Expires
+	}
+	renewed.Standing.Grant.Scopes = narrowed
+	return i.s4Answer(x, &renewed.Standing, raw, until)
+}
+
+// narrowed is what the access token will carry of the grant's scopes: all, or
+// those that are asked for. The refresh token keeps all (RFC 6749 §6). Another
+// client's grant is not looked into: the renewal will be refused.
+func (i *Issuer) narrowed(x *exchange, asked string, grant *store.Grant) ([]string, error) {
+	if asked == "" || grant.Client != x.client {
+		return grant.Scopes, nil
+	}
+	names, err := parseScopes(asked)
+	if err != nil {
+		return nil, err
+	}
+	return names, checkScopes(i.Policy(), names, grant.Scopes)
+}
+
+// familyHead derives the family's current token from an older one, link by link.
+func (i *Issuer) familyHead(presented string, renewed *store.Renewed) (string, error) {
+	raw, hash := presented, renewed.Chain[0].Hash
+	for k := range renewed.Chain[1:] {
+		var err error
+		link := &renewed.Chain[k]
+		if raw, hash, err = i.keyring.Successor(raw, link.KeyID, link.Nonce, store.Refresh); err != nil {
+			return "", fmt.Errorf("derive head: %w", err)
+		}
+	}
+	if !hash.Equal(renewed.Head().Hash) {
+		return "", errors.New("derive head: it is not what the store has")
+	}
+	return raw, nil
+}
+
+// refreshError says in words why a refresh token is refused, but not whether
+// one that belongs to somebody else exists.
+func refreshError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrOtherClient):
+		return invalidGrant("the refresh token is not valid", err)
+	case errors.Is(err, store.ErrExpired):
+		return invalidGrant("the refresh token has expired", err)
+	case errors.Is(err, store.ErrRevoked):
+		return invalidGrant("the refresh token was revoked", err)
+	case errors.Is(err, store.ErrReused):
+		return invalidGrant("the refresh token was used before; all that was issued with it is revoked", err)
+	}
+	return fmt.Errorf("renew: %w", err)
+}
