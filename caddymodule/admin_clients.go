@@ -1,0 +1,34 @@
+package caddymodule
+
+import (
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// clients are the OAuth 2.0 clients.
+var clients = recordKind[store.Client]{
+	word: "client", path: "clients", action: "client",
+	kills: store.KindClient, rights: store.KindClientRights,
+	get: store.Reader.Client, list: store.Reader.Clients, put: store.Writer.PutClient,
+	fields: func(c *store.Client) fields {
+		return fields{c.ID, c.Source, &c.Status, &c.Name, &c.MaxScopes, &c.SecretHash}
+	},
+	show: func(_ store.Reader, c *store.Client) (record, error) {
+		return record{
+			ID: c.ID, Name: c.Name, Scopes: &c.MaxScopes,
+			Status: c.Status, Source: c.Source, Created: c.Created,
+		}, nil
+	},
+}
+
+func addClient(c *adminCall) (any, error) {
+	in, err := c.decodeParty()
+	if err != nil {
+		return nil, err
+	}
+	return clients.addParty(c, store.Client{
+		Environment: c.env, ID: in.ID, Name: in.Name, MaxScopes: in.Scopes,
+		Status: store.Active, Source: store.FromCommand, Created: time.Now().UTC(),
+	})
+}

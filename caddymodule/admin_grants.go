@@ -1,0 +1,200 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// grant is who allowed whom what, as the admin API shows it.
+type grant struct {
+	ID        string    `json:"id"`
+	Principal string    `json:"principal"`
+	Client    string    `json:"client"`
+	Scopes    []string  `json:"scopes"`
+	Accounts  []string  `json:"accounts"`
+	Status    string    `json:"status"`
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires,omitzero"` // absent: as long as its tokens live
+	Revoked   time.Time `json:"revoked,omitzero"`
+	Reason    string    `json:"reason,omitzero"` // why it was revoked
+
+	Tokens *[]grantToken `json:"tokens,omitzero"` // of one that is shown alone
+}
+
+// grantToken is a long-lived token of a grant. (Access tokens are signed and
+// not recorded.)
+type grantToken struct {
+	ID      string      `json:"id"`
+	Class   store.Class `json:"class"`
+	Status  string      `json:"status"`
+	Created time.Time   `json:"created"`
+	Expires time.Time   `json:"expires,omitzero"` // absent: permanent
+}
+
+// What a grant or a token of one can be.
+const (
+	statusLive    = "live"
+	statusExpired = "expired"
+	statusRevoked = "revoked"
+	statusEnded   = "ended"   // its principal, client or account was disabled or revoked since
+	statusRotated = "rotated" // a refresh token that was used: its successor lives
+)
+
+func listGrants(c *adminCall) (any, error) {
+	asked, err := c.query("client", "principal", "account", "all", "limit")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := parseLimit(asked["limit"])
+	if err != nil {
+		return nil, err
+	}
+	all := false
+	if asked["all"] != "" {
+		if all, err = strconv.ParseBool(asked["all"]); err != nil {
+			return nil, refuse(http.StatusBadRequest, "all %q: expected true or false", asked["all"])
+		}
+	}
+	filter := store.GrantFilter{Client: asked["client"], Principal: asked["principal"], Account: asked["account"]}
+	var shown []grant
+	err = c.view(func(tx store.Reader) error {
+		shown, err = newestGrants(tx, c.env, filter, all, limit)
+		return err
+	})
+	return map[string][]grant{"grants": shown}, err
+}
+
+// newestGrants returns at most limit grants. That something a grant stands on
+// has ended is not in its row, so that more rows are read until enough are live.
+func newestGrants(tx store.Reader, env store.Environment, filter store.GrantFilter, all bool, limit int) ([]grant, error) {
+	now := time.Now()
+	if !all {
+		filter.Live = now
+	}
+	for filter.Limit = limit; ; filter.Limit *= 4 {
+		rows, err := tx.Grants(env, filter)
+		if err != nil {
+			return nil, err
+		}
+		shown := make([]grant, 0, len(rows))
+		for i := range rows {
+			one, err := shownGrant(tx, &rows[i], now)
+			if err != nil {
+				return nil, err
+			}
+			if all || one.Status == statusLive {
+				shown = append(shown, one)
+			}
+		}
+		if len(shown) >= limit || len(rows) < filter.Limit {
+			return shown[:min(len(shown), limit)], nil
+		}
+	}
+}
+
+func showGrant(c *adminCall) (any, error) {
+	var shown grant
+	err := c.view(func(tx store.Reader) error {
+		row, err := tx.Grant(c.env, c.request.PathValue("id"))
+		if errors.Is(err, store.ErrNotFound) {
+			return refuse(http.StatusNotFound, "there is no grant %q in %s", c.request.PathValue("id"), c.env)
+		}
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if shown, err = shownGrant(tx, &row, now); err != nil {
+			return err
+		}
+		rows, err := tx.TokensOf(c.env, row.ID)
+		tokens := make([]grantToken, 0, len(rows))
+		for i := range rows {
+			t := &rows[i]
+			tokens = append(tokens, grantToken{t.ID, t.Class, tokenStatus(t, shown.Status, now), t.Created, t.Expires})
+		}
+		shown.Tokens = &tokens
+		return err
+	})
+	return shown, err
+}
+
+func revokeGrant(c *adminCall) (any, error) {
+	reason, err := c.decodeReason()
+	if err != nil {
+		return nil, err
+	}
+	return c.revoke(store.KindGrant, c.request.PathValue("id"), reason)
+}
+
+func shownGrant(tx store.Reader, g *store.Grant, now time.Time) (grant, error) {
+	standing, err := standingOf(tx, g)
+	return grant{
+		ID: g.ID, Principal: g.Principal, Client: g.Client, Scopes: g.Scopes, Accounts: g.Accounts,
+		Status: grantStatus(&standing, now), Created: g.Created, Expires: g.Expires, Revoked: g.Revoked, Reason: g.Reason,
+	}, err
+}
+
+func grantStatus(s *store.Standing, now time.Time) string {
+	switch {
+	case !s.Grant.Revoked.IsZero():
+		return statusRevoked
+	case past(s.Grant.Expires, now):
+		return statusExpired
+	case s.Dead():
+		return statusEnded
+	}
+	return statusLive
+}
+
+// tokenStatus is that of the grant unless the token itself is worse off.
+func tokenStatus(t *store.Token, grant string, now time.Time) string {
+	switch {
+	case grant != statusLive:
+		return grant
+	case !t.Revoked.IsZero():
+		return statusRevoked
+	case past(t.Expires, now):
+		return statusExpired
+	case !t.Head():
+		return statusRotated
+	}
+	return statusLive
+}
+
+func past(expires, now time.Time) bool { return !expires.IsZero() && !now.Before(expires) }
+
+// standingOf reads what a grant stands on now.
+func standingOf(tx store.Reader, g *store.Grant) (store.Standing, error) {
+	var errs [3]error
+	s := store.Standing{Grant: *g}
+	s.Principal, errs[0] = tx.Principal(g.Environment, g.Principal)
+	s.Client, errs[1] = tx.Client(g.Environment, g.Client)
+	s.Accounts, errs[2] = standpointsOf(tx, g)
+	return s, errors.Join(errs[:]...)
+}
+
+func standpointsOf(tx store.Reader, g *store.Grant) ([]store.Standpoint, error) {
+	if len(g.Accounts) == 0 {
+		return nil, nil
+	}
+	bindings, err := tx.Bindings(g.Environment, g.Principal)
+	if err != nil {
+		return nil, err
+	}
+	var points []store.Standpoint
+	for _, id := range g.Accounts {
+		account, err := tx.Account(g.Environment, id)
+		if err != nil {
+			return nil, err
+		}
+		binding, bound := byID(bindings, id, func(b *store.Binding) string { return b.Account })
+		if bound && account.Status == store.Active {
+			points = append(points, store.Standpoint{Account: account, Binding: binding})
+		}
+	}
+	return points, nil
+}

@@ -1,0 +1,106 @@
+package caddymodule
+
+import (
+	"crypto/rand"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// A party is a client or a service account: what has a secret and scopes.
+
+// newParty is what the body of a call that adds a party holds.
+type newParty struct {
+	ID     string   `json:"id"` // made up if it is empty
+	Name   string   `json:"name"`
+	Scopes []string `json:"scopes"`
+}
+
+func (k *recordKind[R]) partyRoutes() []adminRoute {
+	base := inEnvironment + "/" + k.path + "/{id}"
+	return []adminRoute{
+		{"PATCH", base, roleAdmin, k.set},
+		{"POST", base + "/secret", roleAdmin, k.rotateSecret},
+	}
+}
+
+// decodeParty reads and checks the body of a call that adds a party.
+func (c *adminCall) decodeParty() (newParty, error) {
+	var in newParty
+	if err := c.decode(&in); err != nil {
+		return in, err
+	}
+	if in.ID == "" {
+		in.ID = strings.ToLower(rand.Text())
+	}
+	if err := checkText("name", in.Name); err != nil {
+		return in, err
+	}
+	return in, c.checkScopes(in.Scopes)
+}
+
+// addParty adds a party with a new secret, which only this answer shows.
+func (k *recordKind[R]) addParty(c *adminCall, row R) (any, error) {
+	secret, hash := c.newSecret()
+	*k.fields(&row).secret = hash
+	shown, err := k.add(c, row)
+	shown.Secret = secret
+	return shown, err
+}
+
+// newSecret makes a secret that nobody can guess, and its hash.
+func (c *adminCall) newSecret() (secret, hash string) {
+	keyring := c.authority.Keyring()
+	secret, _ = keyring.NewOpaque(token.ClassSecret)
+	return secret, keyring.HashSecret(secret)
+}
+
+// rotateSecret gives a party another secret. The old one is good no more;
+// tokens that it obtained live on.
+func (k *recordKind[R]) rotateSecret(c *adminCall) (any, error) {
+	secret, hash := c.newSecret()
+	shown, err := k.edit(c, "rotate_secret", "", func(_ *adminChange, row *R) error {
+		*k.fields(row).secret = hash
+		return nil
+	})
+	shown.Secret = secret
+	return shown, err
+}
+
+// set changes the name or the scopes of a party. Tokens that carry scopes
+// which it lost are cut to the present ones at once.
+func (k *recordKind[R]) set(c *adminCall) (any, error) {
+	var in struct {
+		Name   *string   `json:"name"`
+		Scopes *[]string `json:"scopes"`
+	}
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if in.Name == nil && in.Scopes == nil {
+		return nil, refuse(http.StatusBadRequest, "there is nothing to change; name a name or scopes")
+	}
+	if in.Name != nil {
+		if err := checkText("name", *in.Name); err != nil {
+			return nil, err
+		}
+	}
+	if in.Scopes != nil {
+		if err := c.checkScopes(*in.Scopes); err != nil {
+			return nil, err
+		}
+	}
+	return k.edit(c, "set", "scopes were changed", func(tx *adminChange, row *R) error {
+		f := k.fields(row)
+		if in.Name != nil {
+			*f.name = *in.Name
+		}
+		if in.Scopes == nil || slices.Equal(*f.scopes, *in.Scopes) {
+			return nil
+		}
+		*f.scopes = *in.Scopes
+		return tx.raise(k.rights, f.id)
+	})
+}

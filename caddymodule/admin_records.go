@@ -1,0 +1,200 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// record is a client, a service account or an account as the admin API shows
+// it. A secret is shown in the answer that makes it and never again: what is
+// kept of it is a hash, which is never shown at all.
+type record struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name,omitzero"`
+	Kind     store.AccountKind `json:"kind,omitzero"`     // of accounts
+	Scopes   *[]string         `json:"scopes,omitzero"`   // of clients and service accounts: the most that they may carry
+	Accounts *[]boundAccount   `json:"accounts,omitzero"` // of service accounts
+	Status   store.Status      `json:"status"`
+	Source   store.Source      `json:"source"`
+	Created  time.Time         `json:"created"`
+	Secret   string            `json:"secret,omitzero"`
+}
+
+// boundAccount is an account that a service account owns.
+type boundAccount struct {
+	Account string       `json:"account"`
+	Access  store.Access `json:"access"`
+	Scopes  []string     `json:"scopes,omitempty"` // the most that partial access allows
+	Source  store.Source `json:"source"`
+}
+
+// recordKind is what the operations on one kind of record have to know of it.
+type recordKind[R any] struct {
+	word   string     // in messages: "service account"
+	path   string     // in paths: "service-accounts"
+	action string     // in the audit trail: "service_account"
+	kills  store.Kind // ends everything under a record
+	rights store.Kind // raised when a record's scopes change
+
+	get  func(store.Reader, store.Environment, string) (R, error)
+	list func(store.Reader, store.Environment) ([]R, error)
+	put  func(store.Writer, R) error
+	// ours tells records of this kind from others that share a table; nil: all are.
+	ours   func(*R) bool
+	fields func(*R) fields
+	show   func(store.Reader, *R) (record, error)
+}
+
+// fields are what records of all kinds have; those that a kind lacks are nil.
+type fields struct {
+	id     string
+	source store.Source
+	status *store.Status
+	name   *string
+	scopes *[]string
+	secret *string // its hash
+}
+
+func (k *recordKind[R]) routes() []adminRoute {
+	base := inEnvironment + "/" + k.path
+	return []adminRoute{
+		{"GET", base, roleRead, k.answerList},
+		{"GET", base + "/{id}", roleRead, k.answerShow},
+		{"POST", base + "/{id}/disable", roleRevoke, k.disable},
+		{"POST", base + "/{id}/revoke", roleRevoke, k.revoke},
+		{"POST", base + "/{id}/enable", roleAdmin, k.enable},
+	}
+}
+
+func (k *recordKind[R]) answerList(c *adminCall) (any, error) {
+	shown := []record{}
+	err := c.view(func(tx store.Reader) error {
+		rows, err := k.list(tx, c.env)
+		for i := range rows {
+			if k.ours != nil && !k.ours(&rows[i]) {
+				continue
+			}
+			one, err := k.show(tx, &rows[i])
+			if err != nil {
+				return err
+			}
+			shown = append(shown, one)
+		}
+		return err
+	})
+	return map[string][]record{k.action + "s": shown}, err
+}
+
+func (k *recordKind[R]) answerShow(c *adminCall) (any, error) {
+	var shown record
+	err := c.view(func(tx store.Reader) error {
+		row, err := k.find(tx, c)
+		if err == nil {
+			shown, err = k.show(tx, &row)
+		}
+		return err
+	})
+	return shown, err
+}
+
+// find returns the record that the path names.
+func (k *recordKind[R]) find(tx store.Reader, c *adminCall) (R, error) {
+	id := c.request.PathValue("id")
+	row, err := k.get(tx, c.env, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && k.ours != nil && !k.ours(&row) {
+		return row, refuse(http.StatusNotFound, "there is no %s %q in %s", k.word, id, c.env)
+	}
+	return row, err
+}
+
+// add makes a record, whose id must be new.
+func (k *recordKind[R]) add(c *adminCall, row R) (record, error) {
+	id := k.fields(&row).id
+	if err := c.checkNewID(k.word, id); err != nil {
+		return record{}, err
+	}
+	var shown record
+	c.status = http.StatusCreated
+	err := c.change(k.action+".add", k.target(id), "", func(tx *adminChange) error {
+		_, err := k.get(tx, c.env, id)
+		if err == nil {
+			return refuse(http.StatusConflict, "the id %s is taken", id)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err := k.put(tx, row); err != nil {
+			return err
+		}
+		shown, err = k.show(tx, &row)
+		return err
+	})
+	return shown, err
+}
+
+// edit changes the record that the path names, unless the configuration owns it:
+// the next start would undo the change.
+func (k *recordKind[R]) edit(c *adminCall, verb, reason string, change func(*adminChange, *R) error) (shown record, err error) {
+	id := c.request.PathValue("id")
+	err = c.change(k.action+"."+verb, k.target(id), reason, func(tx *adminChange) error {
+		row, err := k.find(tx, c)
+		if err != nil {
+			return err
+		}
+		if k.fields(&row).source == store.FromConfig {
+			return refuse(http.StatusConflict, "%s %s is declared in the configuration; change it there", k.word, id)
+		}
+		if err := change(tx, &row); err != nil {
+			return err
+		}
+		if err := k.put(tx, row); err != nil {
+			return err
+		}
+		shown, err = k.show(tx, &row)
+		return err
+	})
+	return shown, err
+}
+
+// disable ends everything under a record and lets nothing new begin.
+func (k *recordKind[R]) disable(c *adminCall) (any, error) {
+	reason, err := c.decodeReason()
+	if err != nil {
+		return nil, err
+	}
+	return k.edit(c, "disable", reason, func(tx *adminChange, row *R) error {
+		f := k.fields(row)
+		*f.status = store.Disabled
+		return tx.raise(k.kills, f.id)
+	})
+}
+
+// enable lets a record be used again. What was ended stays dead.
+func (k *recordKind[R]) enable(c *adminCall) (any, error) {
+	return k.edit(c, "enable", "", func(_ *adminChange, row *R) error {
+		*k.fields(row).status = store.Active
+		return nil
+	})
+}
+
+// revoke ends everything under a record, which may be used on. It is no change
+// of the record, so that the configuration's are no exception.
+func (k *recordKind[R]) revoke(c *adminCall) (any, error) {
+	reason, err := c.decodeReason()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.view(func(tx store.Reader) error {
+		_, err := k.find(tx, c)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return c.revoke(k.kills, c.request.PathValue("id"), reason)
+}
+
+// target names a record in the audit trail.
+func (k *recordKind[R]) target(id string) string { return string(k.kills) + ":" + id }

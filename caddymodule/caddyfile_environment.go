@@ -1,0 +1,95 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// options is the block of an environment, in the global option bearer:
+//
+//	environment production|sandbox {
+//		issuer                 <url>
+//		audience               <url>
+//		policy                 <name>
+//		code_lifetime          <duration>
+//		access_token_lifetime  <duration>
+//		refresh_token_lifetime <duration>
+//		account <id> {
+//			kind bank|trading
+//			name <text>
+//		}
+//		service_account <id> {
+//			name        <text>
+//			secret_hash <hash>
+//			scopes      <scope> [<scope>…]
+//			accounts    <id> [<id>…]
+//		}
+//		client <id> {
+//			name        <text>
+//			secret_hash <hash>
+//			scopes      <scope> [<scope>…]
+//		}
+//	}
+//
+// What they mean:
+//
+//   - issuer: the public URL of the issuer (RFC 8414 §2), written into every
+//     token. Required.
+//   - audience: the public URL of the gated API. Required.
+//   - policy: the policy whose scopes the environment knows. Default: the only one.
+//   - code_lifetime, access_token_lifetime, refresh_token_lifetime: how long each
+//     lives, at least 1s. Defaults: 60s, 1095s, 2682000s.
+//   - account: an account that the gated API knows by this id. Its kind is bank
+//     if it is not given.
+//   - service_account: a program that owns accounts. scopes is the most that it
+//     may grant, accounts are those that it owns; each must be declared here.
+//   - client: an OAuth 2.0 client. scopes is the most that it may ever carry.
+//   - name: for people. Default: none.
+//   - secret_hash: the hash of the secret, made with `caddy bearer hash-secret`.
+//     Required.
+//
+// scopes and accounts may stand more than once and add up. Without scopes, or
+// without accounts, there are none. Who is removed from the configuration is
+// disabled, and everything issued under that id is revoked.
+func (e *Environment) options() []option {
+	return []option{
+		text("issuer", "<url>", &e.Issuer),
+		text("audience", "<url>", &e.Audience),
+		text("policy", "<name>", &e.Policy),
+		lifetime("code_lifetime", &e.CodeLifetime),
+		lifetime("access_token_lifetime", &e.AccessTokenLifetime),
+		lifetime("refresh_token_lifetime", &e.RefreshTokenLifetime),
+		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
+		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
+		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},
+	}
+}
+
+func (e *Environment) readAccount(d *caddyfile.Dispenser, args []string) error {
+	a := &Account{ID: args[0]}
+	e.Accounts = append(e.Accounts, a)
+	return readBlock(d, "account", []option{
+		text("kind", "bank|trading", &a.Kind),
+		text("name", "<text>", &a.Name),
+	})
+}
+
+func (e *Environment) readServiceAccount(d *caddyfile.Dispenser, args []string) error {
+	sa := &ServiceAccount{ID: args[0]}
+	e.ServiceAccounts = append(e.ServiceAccounts, sa)
+	return readBlock(d, "service_account", []option{
+		text("name", "<text>", &sa.Name),
+		text("secret_hash", "<hash>", &sa.SecretHash),
+		list("scopes", "<scope> [<scope>…]", &sa.Scopes),
+		list("accounts", "<id> [<id>…]", &sa.Accounts),
+	})
+}
+
+func (e *Environment) readClient(d *caddyfile.Dispenser, args []string) error {
+	c := &Client{ID: args[0]}
+	e.Clients = append(e.Clients, c)
+	return readBlock(d, "client", []option{
+		text("name", "<text>", &c.Name),
+		text("secret_hash", "<hash>", &c.SecretHash),
+		list("scopes", "<scope> [<scope>…]", &c.Scopes),
+	})
+}

@@ -1,0 +1,219 @@
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// Lifetimes that the bank's protocol documents (S4.3, S4.6).
+const (
+	defaultCodeLifetime    = caddy.Duration(60 * time.Second)
+	defaultAccessLifetime  = caddy.Duration(1095 * time.Second)
+	defaultRefreshLifetime = caddy.Duration(2682000 * time.Second)
+)
+
+// Environment is one world of clients, accounts and tokens.
+type Environment struct {
+	// The issuer identifier (RFC 8414 §2): the public URL of the issuer, written
+	// into every token. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The audience of access tokens: the public URL of the gated API. Required.
+	Audience string `json:"audience,omitempty"`
+
+	// The policy whose scopes are this environment's vocabulary. Default: the
+	// only policy.
+	Policy string `json:"policy,omitempty"`
+
+	// How long an authorization code lives. Default: 60s.
+	CodeLifetime caddy.Duration `json:"code_lifetime,omitempty"`
+
+	// How long an access token lives. A token that claims to live longer is
+	// refused. Default: 1095s.
+	AccessTokenLifetime caddy.Duration `json:"access_token_lifetime,omitempty"`
+
+	// How long a refresh token lives. Default: 2682000s (31 days and an hour).
+	RefreshTokenLifetime caddy.Duration `json:"refresh_token_lifetime,omitempty"`
+
+	// Accounts, service accounts and clients that the configuration declares.
+	// Commands refuse to edit them. One that disappears from here is disabled,
+	// and everything issued under it is revoked.
+	Accounts        []*Account        `json:"accounts,omitempty"`
+	ServiceAccounts []*ServiceAccount `json:"service_accounts,omitempty"`
+	Clients         []*Client         `json:"clients,omitempty"`
+}
+
+// Account is a trading or bank account.
+type Account struct {
+	// The number by which the gated API knows the account.
+	ID string `json:"id"`
+
+	// What it holds: "bank" or "trading". Default: bank.
+	Kind store.AccountKind `json:"kind,omitempty"`
+
+	// A name for people.
+	Name string `json:"name,omitempty"`
+}
+
+// ServiceAccount is a program that owns accounts (S4.1).
+type ServiceAccount struct {
+	// The id that callers present.
+	ID string `json:"id"`
+
+	// A name for people.
+	Name string `json:"name,omitempty"`
+
+	// The hash of its secret, as made by `caddy bearer hash-secret`.
+	SecretHash string `json:"secret_hash"`
+
+	// The most that it may grant.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// The accounts that it owns, by id.
+	Accounts []string `json:"accounts,omitempty"`
+}
+
+// Client is a confidential OAuth 2.0 client (RFC 6749 §2.1).
+type Client struct {
+	// The client_id that callers present.
+	ID string `json:"id"`
+
+	// A name for people.
+	Name string `json:"name,omitempty"`
+
+	// The hash of its secret, as made by `caddy bearer hash-secret`.
+	SecretHash string `json:"secret_hash"`
+
+	// The most that it may ever carry.
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// provision fills in defaults and checks the whole declaration.
+func (e *Environment) provision(name store.Environment, vocabulary *policy.Policy) error {
+	e.CodeLifetime = cmp.Or(e.CodeLifetime, defaultCodeLifetime)
+	e.AccessTokenLifetime = cmp.Or(e.AccessTokenLifetime, defaultAccessLifetime)
+	e.RefreshTokenLifetime = cmp.Or(e.RefreshTokenLifetime, defaultRefreshLifetime)
+	switch {
+	case e.Issuer == "":
+		return errors.New("issuer is missing: the public URL of the issuer, for example https://auth.example.com")
+	case e.Audience == "":
+		return errors.New("audience is missing: the public URL of the gated API, for example https://api.example.com")
+	case vocabulary == nil:
+		return fmt.Errorf("policy %q is not configured; add to the global options, for example: bearer { policy %s policies/%s.yaml }",
+			e.Policy, cmp.Or(e.Policy, "api"), cmp.Or(e.Policy, "api"))
+	}
+	for what, life := range map[string]caddy.Duration{
+		"code_lifetime": e.CodeLifetime, "access_token_lifetime": e.AccessTokenLifetime, "refresh_token_lifetime": e.RefreshTokenLifetime,
+	} {
+		if time.Duration(life) < time.Second {
+			return fmt.Errorf("%s is %s; the least is 1s", what, time.Duration(life))
+		}
+	}
+	return errors.Join(e.checkAccounts(), e.checkServiceAccounts(name, vocabulary), e.checkClients(name, vocabulary))
+}
+
+func (e *Environment) checkAccounts() error {
+	seen := map[string]bool{}
+	for _, a := range e.Accounts {
+		a.Kind = cmp.Or(a.Kind, store.Bank)
+		if err := checkID("account", a.ID, seen); err != nil {
+			return err
+		}
+		if a.Kind != store.Bank && a.Kind != store.Trading {
+			return fmt.Errorf("account %s: kind %q is unknown; known: %s, %s", a.ID, a.Kind, store.Bank, store.Trading)
+		}
+	}
+	return nil
+}
+
+func (e *Environment) checkServiceAccounts(env store.Environment, vocabulary *policy.Policy) error {
+	seen := map[string]bool{}
+	for _, sa := range e.ServiceAccounts {
+		if err := checkID("service_account", sa.ID, seen); err != nil {
+			return err
+		}
+		if err := checkParty(env, vocabulary, sa.ID, sa.SecretHash, sa.Scopes); err != nil {
+			return fmt.Errorf("service_account %s: %w", sa.ID, err)
+		}
+		for _, id := range sa.Accounts {
+			if !slices.ContainsFunc(e.Accounts, func(a *Account) bool { return a.ID == id }) {
+				return fmt.Errorf("service_account %s: account %s is not declared; add: account %s", sa.ID, id, id)
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Environment) checkClients(env store.Environment, vocabulary *policy.Policy) error {
+	seen := map[string]bool{}
+	for _, c := range e.Clients {
+		if err := checkID("client", c.ID, seen); err != nil {
+			return err
+		}
+		if err := checkParty(env, vocabulary, c.ID, c.SecretHash, c.Scopes); err != nil {
+			return fmt.Errorf("client %s: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+// checkParty checks what service accounts and clients have in common.
+func checkParty(env store.Environment, vocabulary *policy.Policy, id, secretHash string, scopes []string) error {
+	err := token.CheckHash(secretHash)
+	if err == nil && !strings.HasPrefix(secretHash, "$argon2id$") {
+		err = errors.New("only argon2id hashes can be declared")
+	}
+	if err != nil {
+		return fmt.Errorf("secret_hash: %w; make one with: caddy bearer hash-secret", err)
+	}
+	if env == store.Production {
+		if err := refusePublished(id, secretHash); err != nil {
+			return err
+		}
+	}
+	return checkScopes(vocabulary, scopes)
+}
+
+// checkScopes refuses scopes that the policy does not define.
+func checkScopes(vocabulary *policy.Policy, scopes []string) error {
+	for _, scope := range scopes {
+		if _, known := vocabulary.Scope(scope); known {
+			continue
+		}
+		if near := vocabulary.Nearest(scope); near != "" {
+			return fmt.Errorf("scope %q is not in the policy; did you mean %q?", scope, near)
+		}
+		return fmt.Errorf("scope %q is not in the policy", scope)
+	}
+	return nil
+}
+
+// checkID refuses ids that could not stand in a header, a log line or a list.
+func checkID(what, id string, seen map[string]bool) error {
+	if id == "" {
+		return fmt.Errorf("%s without an id", what)
+	}
+	if len(id) > 200 {
+		return fmt.Errorf("%s id of %d bytes; at most 200", what, len(id))
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c >= 0x7f || c == ':' || c == '"' || c == '\\' {
+			return fmt.Errorf("%s id %q: only printable ASCII without blanks, colon, quote and backslash", what, id)
+		}
+	}
+	if seen[id] {
+		return fmt.Errorf("%s %s is declared twice", what, id)
+	}
+	seen[id] = true
+	return nil
+}

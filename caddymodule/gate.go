@@ -1,0 +1,182 @@
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-bearer/caddy-bearer/gate"
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+func init() {
+	caddy.RegisterModule(new(Gate))
+}
+
+// Gate lets a request through only if its bearer token carries the scopes that
+// the policy asks for. Put it before reverse_proxy.
+type Gate struct {
+	// The policy that decides. Default: the environment's.
+	Policy string `json:"policy,omitempty"`
+
+	// The environment whose tokens are accepted. Default: the only one.
+	Environment store.Environment `json:"environment,omitempty"`
+
+	// The realm in challenges (RFC 6750 §3). Default: api.
+	Realm string `json:"realm,omitempty"`
+
+	// Hand the token on to the upstream. Off by default: the upstream learns who
+	// calls from the identity headers and can not replay what it never saw.
+	ForwardToken bool `json:"forward_token,omitempty"`
+
+	// The names of the headers that tell the upstream who calls.
+	IdentityHeaders *IdentityHeaders `json:"identity_headers,omitempty"`
+
+	log     *zap.Logger
+	runtime *runtime
+	gate    *gate.Gate
+}
+
+// IdentityHeaders names the headers that a gate sets on every request that it
+// lets through. What clients send under these names is removed.
+type IdentityHeaders struct {
+	// Who allowed the request: the principal. Default: X-Auth-Subject.
+	Subject string `json:"subject,omitempty"`
+
+	// The OAuth client. Default: X-Auth-Client.
+	Client string `json:"client,omitempty"`
+
+	// The accounts that the token opens, separated by blanks. Default: X-Auth-Accounts.
+	Accounts string `json:"accounts,omitempty"`
+
+	// The scopes of the token, separated by blanks. Default: X-Auth-Scope.
+	Scope string `json:"scope,omitempty"`
+
+	// The environment of the token. Default: X-Auth-Environment.
+	Environment string `json:"environment,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Gate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bearer_gate", New: func() caddy.Module { return new(Gate) }}
+}
+
+// Provision builds the gate on the runtime of the app.
+func (g *Gate) Provision(ctx caddy.Context) error {
+	app, err := bearerApp(ctx)
+	if err != nil {
+		return err
+	}
+	name, env, err := app.environment(g.Environment)
+	if err != nil {
+		return err
+	}
+	g.Policy = cmp.Or(g.Policy, env.Policy)
+	if app.policies[g.Policy] == nil {
+		return fmt.Errorf("policy %q is not configured; configured: %s", g.Policy, strings.Join(sortedKeys(app.policies), ", "))
+	}
+	g.log, g.runtime = ctx.Logger(), app.runtime
+	authority := app.runtime.worlds[name].authority
+	headers := IdentityHeaders{}
+	if g.IdentityHeaders != nil {
+		headers = *g.IdentityHeaders
+	}
+	g.gate, err = gate.New(gate.Options{
+		Authority: authority, Policy: app.runtime.policies.slot(g.Policy).get,
+		Realm: g.Realm, Problems: env.Issuer + "/problems/",
+		Identity:     gate.IdentityHeaders(headers),
+		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, RequestID: requestID,
+		Allowed: g.allowed, Hold: app.runtime.hold,
+	})
+	if err != nil {
+		return err
+	}
+	endStreamsAtExit(ctx, authority)
+	warnOfDroppedStreams(ctx, g.log)
+	return nil
+}
+
+// endStreamsAtExit cuts live streams when the process ends, because the server
+// would wait for them for ever. A reload leaves them alone.
+func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		server.RegisterOnShutdown(func() {
+			if caddy.Exiting() {
+				authority.CutAll(token.CauseShutdown)
+			}
+		})
+	}
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if gate.CarriesSecret(r) {
+		hideFromAccessLog(r)
+		defer g.logHidden(r.Method, r.URL.Path, r.RemoteAddr)
+	}
+	if !g.runtime.ready.Load() {
+		w.Header().Set("Retry-After", "1")
+		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
+	}
+	err := g.gate.ServeHTTP(w, r, next)
+	var refusal *gate.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	g.log.Debug("refused", zap.String("method", r.Method), zap.Int("status", refusal.Status), zap.String("code", refusal.Code))
+	if handlesErrors(r) {
+		refusal.SetHeaders(w.Header())
+		return caddyhttp.Error(refusal.Status, refusal)
+	}
+	refusal.Respond(w, r)
+	return nil
+}
+
+var errNotReady = errors.New("bearer: not ready yet")
+
+// allowed tells Caddy who calls: for the access log and for handlers behind.
+func (g *Gate) allowed(r *http.Request, d gate.Decision) {
+	repl := replacer(r)
+	repl.Set("http.auth.bearer.route", d.Route.ID)
+	if d.Lease == nil {
+		return
+	}
+	repl.Set("http.auth.user.id", d.Lease.Subject)
+	repl.Set("http.auth.user.client", d.Lease.Client)
+	repl.Set("http.auth.user.token_id", d.Lease.ID)
+}
+
+// logHidden is our line for a request that Caddy's access log must not show.
+func (g *Gate) logHidden(method, path, peer string) {
+	g.log.Info("handled request with a credential outside Authorization",
+		zap.String("method", method), zap.String("path", path), zap.String("remote_addr", peer))
+}
+
+// handlesErrors reports whether the operator has error routes, which then
+// write the body of a refusal.
+func handlesErrors(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
+}
+
+// bearerApp returns the app that owns what handlers borrow.
+func bearerApp(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App(appName)
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*Gate)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Gate)(nil)
+)

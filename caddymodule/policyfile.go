@@ -1,0 +1,189 @@
+package caddymodule
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
+)
+
+// policyPoll is how often the files of policies are looked at. Polling sees
+// what notifications miss: swapped ConfigMap links and atomic renames.
+const policyPoll = time.Second
+
+// maxPolicyFile bounds what is read of a policy file, in bytes.
+const maxPolicyFile = 8 << 20
+
+// loadedPolicy is a compiled policy with the state of the file that it is of.
+type loadedPolicy struct {
+	policy *policy.Policy
+	path   string
+	stamp  fileStamp
+	sum    [sha256.Size]byte
+}
+
+// fileStamp is what a stat tells of a change.
+type fileStamp struct {
+	modified time.Time
+	size     int64
+	inode    os.FileInfo
+}
+
+func (s fileStamp) same(info os.FileInfo) bool {
+	return s.inode != nil && s.modified.Equal(info.ModTime()) && s.size == info.Size() && os.SameFile(s.inode, info)
+}
+
+func loadPolicyFile(path string) (*loadedPolicy, error) {
+	loaded, src, err := readPolicyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if loaded.policy, err = policy.Load(path, src); err != nil {
+		return nil, err
+	}
+	return loaded, nil
+}
+
+func readPolicyFile(path string) (*loadedPolicy, []byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	src, err := io.ReadAll(io.LimitReader(file, maxPolicyFile+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(src) > maxPolicyFile {
+		return nil, nil, fmt.Errorf("%s is larger than %d MiB", path, maxPolicyFile>>20)
+	}
+	stamp := fileStamp{modified: info.ModTime(), size: info.Size(), inode: info}
+	return &loadedPolicy{path: path, stamp: stamp, sum: sha256.Sum256(src)}, src, nil
+}
+
+// policySlot holds the present revision of a named policy.
+type policySlot struct {
+	present atomic.Pointer[loadedPolicy]
+	// refused is the content that was last found bad, so that it is reported once.
+	refused [sha256.Size]byte
+}
+
+// get returns the present revision, nil if the name was removed.
+func (s *policySlot) get() *policy.Policy {
+	if loaded := s.present.Load(); loaded != nil {
+		return loaded.policy
+	}
+	return nil
+}
+
+// policies are the slots by name. A slot lives as long as the runtime, so that
+// handlers of any configuration can hold on to it.
+type policies struct {
+	mu    sync.Mutex
+	slots map[string]*policySlot
+}
+
+func (p *policies) slot(name string) *policySlot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	slot := p.slots[name]
+	if slot == nil {
+		slot = new(policySlot)
+		p.slots[name] = slot
+	}
+	return slot
+}
+
+// set takes over what a configuration loaded. Names that it does not have are
+// emptied: who rides on them is cut.
+func (p *policies) set(loaded map[string]*loadedPolicy) {
+	for name := range loaded {
+		p.slot(name)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, slot := range p.slots {
+		slot.present.Store(loaded[name])
+	}
+}
+
+// refresh looks at every file and takes over those that changed for the good.
+// It reports whether any did.
+func (p *policies) refresh(log *zap.Logger) (changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range sortedKeys(p.slots) {
+		slot := p.slots[name]
+		present := slot.present.Load()
+		if present == nil {
+			continue
+		}
+		next, err := slot.reload(present)
+		switch {
+		case err != nil:
+			log.Error("policy file is bad; the policy before it keeps serving",
+				zap.String("policy", name), zap.String("file", present.path),
+				zap.String("revision", present.policy.Revision()), zap.Error(err))
+		case next != nil:
+			slot.present.Store(next)
+			changed = true
+			log.Info("policy changed", zap.String("policy", name), zap.String("file", next.path),
+				zap.String("from", present.policy.Revision()), zap.String("to", next.policy.Revision()))
+		}
+	}
+	return changed
+}
+
+// reload returns the policy that the file holds now, or nil if it holds what is
+// present or what was refused before.
+func (s *policySlot) reload(present *loadedPolicy) (*loadedPolicy, error) {
+	info, err := os.Stat(present.path)
+	if err != nil {
+		return nil, s.refuse(sha256.Sum256([]byte(err.Error())), err)
+	}
+	if present.stamp.same(info) {
+		return nil, nil
+	}
+	next, src, err := readPolicyFile(present.path)
+	if err != nil {
+		return nil, s.refuse(sha256.Sum256([]byte(err.Error())), err)
+	}
+	if bytes.Equal(next.sum[:], present.sum[:]) {
+		s.refused = [sha256.Size]byte{}
+		return nil, nil
+	}
+	if next.policy, err = policy.Load(next.path, src); err != nil {
+		return nil, s.refuse(next.sum, err)
+	}
+	s.refused = [sha256.Size]byte{}
+	return next, nil
+}
+
+// refuse passes an error on the first time that its cause is seen.
+func (s *policySlot) refuse(cause [sha256.Size]byte, err error) error {
+	if s.refused == cause {
+		return nil
+	}
+	s.refused = cause
+	return err
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+var errRuntimeGone = errors.New("the runtime has ended")

@@ -1,0 +1,80 @@
+package caddymodule
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayUse is the one direction of imports (ARCHITECTURE.md): what each room's
+// code, tests aside, may use of ours and which outside packages it must not.
+var mayUse = map[string]struct {
+	ours    []string
+	without []string
+}{
+	"policy":            {nil, []string{"net/http", "github.com/caddyserver/", "database/sql", "time"}},
+	"store":             {nil, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
+	"store/sqlite":      {[]string{"store"}, []string{"net/http", "github.com/caddyserver/", "github.com/golang-jwt/"}},
+	"store/storetest":   {[]string{"store"}, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
+	"token":             {[]string{"store", "policy"}, []string{"net/http", "html/template", "github.com/caddyserver/", "database/sql"}},
+	"gate":              {[]string{"token", "store", "policy"}, []string{"github.com/caddyserver/", "database/sql"}},
+	"issuer":            {[]string{"token", "store", "policy"}, []string{"github.com/caddyserver/", "database/sql"}},
+	"caddymodule":       {[]string{"gate", "issuer", "token", "store", "store/sqlite", "policy"}, nil},
+	"cmd/caddy":         {[]string{"caddymodule"}, nil},
+	"examples/exchange": {nil, []string{"github.com/caddyserver/"}},
+}
+
+const ourModule = "github.com/caddy-bearer/caddy-bearer/"
+
+func TestImportsRunOneWay(t *testing.T) {
+	root := ".."
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && file != root {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		relative, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		room := filepath.ToSlash(relative)
+		rule, known := mayUse[room]
+		if !known {
+			t.Errorf("%s: the room %s has no rule here", file, room)
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if ours, found := strings.CutPrefix(imported, ourModule); found && !slices.Contains(rule.ours, ours) {
+				t.Errorf("%s: %s must not use %s", file, room, ours)
+			}
+			for _, banned := range rule.without {
+				if strings.HasPrefix(imported, banned) && (strings.HasSuffix(banned, "/") || path.Clean(imported) == banned) {
+					t.Errorf("%s: %s must not know %s", file, room, imported)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,246 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-bearer/caddy-bearer/issuer"
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// runtimes are shared by all configurations. The key is the store's identity
+// alone: a second runtime on the same store would be a world that no
+// revocation reaches.
+var runtimes = caddy.NewUsagePool()
+
+// runtime is what outlives a reload.
+type runtime struct {
+	key      string
+	path     string // of the database
+	worlds   map[store.Environment]*world
+	policies policies
+
+	// applying guards what follows, and makes one configuration at a time
+	// take effect.
+	applying  sync.Mutex
+	store     store.Store
+	root      *token.RootKey
+	operators *operators
+	stopWatch context.CancelFunc
+
+	log   atomic.Pointer[zap.Logger]
+	ready atomic.Bool
+}
+
+// world is one environment at run time.
+type world struct {
+	authority *token.Authority
+	secrets   *token.Secrets
+	issuer    atomic.Pointer[issuer.Issuer] // nil until the environment was opened
+}
+
+// borrowRuntime returns the runtime of a store, not yet opened if it is new.
+func borrowRuntime(s *Store) (*runtime, error) {
+	path, err := canonical(s.Path)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", s.Path, err)
+	}
+	key := s.Driver + ":" + path
+	value, _, err := runtimes.LoadOrNew(key, func() (caddy.Destructor, error) {
+		return newRuntime(key, path), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*runtime), nil
+}
+
+func newRuntime(key, path string) *runtime {
+	rt := &runtime{key: key, path: path, worlds: map[store.Environment]*world{}}
+	rt.policies.slots = map[string]*policySlot{}
+	for _, env := range []store.Environment{store.Production, store.Sandbox} {
+		rt.worlds[env] = &world{authority: token.NewAuthority(env, time.Now)}
+	}
+	rt.log.Store(zap.NewNop())
+	return rt
+}
+
+// release gives back what borrowRuntime took.
+func (rt *runtime) release() error {
+	_, err := runtimes.Delete(rt.key)
+	return err
+}
+
+// hold keeps the runtime alive for a stream that outlives its configuration.
+func (rt *runtime) hold() (release func()) {
+	_, _, err := runtimes.LoadOrNew(rt.key, func() (caddy.Destructor, error) { return nil, errRuntimeGone })
+	if err != nil {
+		return func() {}
+	}
+	return func() {
+		if err := rt.release(); err != nil {
+			rt.log.Load().Error("closing the store", zap.Error(err))
+		}
+	}
+}
+
+// apply makes the settings of an app those of the runtime, opening it first if
+// need be.
+func (rt *runtime) apply(app *App) error {
+	rt.applying.Lock()
+	defer rt.applying.Unlock()
+	rt.log.Store(app.log)
+	ctx := context.Background()
+	if err := rt.open(ctx, app); err != nil {
+		return err
+	}
+	rt.policies.set(app.policies)
+	for _, name := range sortedKeys(app.Environments) {
+		if err := rt.applyEnvironment(ctx, app, name); err != nil {
+			return fmt.Errorf("environment %s: %w", name, err)
+		}
+	}
+	for env, w := range rt.worlds {
+		if app.Environments[env] == nil {
+			w.issuer.Store(nil)
+			w.authority.CutAll(token.CauseForbidden)
+		} else {
+			w.authority.Sweep()
+		}
+	}
+	rt.ready.Store(true)
+	return nil
+}
+
+// open opens store and keys, once.
+func (rt *runtime) open(ctx context.Context, app *App) (err error) {
+	if rt.store == nil {
+		if rt.store, err = rt.openStore(ctx); err != nil {
+			return err
+		}
+	}
+	// Each configuration's file must hold the key: a wrong one would be found
+	// out only at the next start.
+	if rt.root, err = token.BindRootKey(ctx, rt.store, app.RootKeyFile); err != nil {
+		return err
+	}
+	if rt.operators, err = openOperators(app.OperatorTokenFile); err != nil {
+		return err
+	}
+	if rt.stopWatch == nil {
+		var watching context.Context
+		watching, rt.stopWatch = context.WithCancel(ctx)
+		go rt.watch(watching)
+	}
+	return nil
+}
+
+func (rt *runtime) openStore(ctx context.Context) (store.Store, error) {
+	if err := os.MkdirAll(filepath.Dir(rt.path), 0o700); err != nil {
+		return nil, fmt.Errorf("store %s: %w", rt.path, err)
+	}
+	return sqlite.Open(ctx, sqlite.Options{
+		Path: rt.path,
+		Log:  rt.log.Load(),
+		Committed: func(revs []store.Revocation) {
+			for _, w := range rt.worlds {
+				w.authority.Apply(revs)
+			}
+		},
+	})
+}
+
+func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.Environment) error {
+	env, w := app.Environments[name], rt.worlds[name]
+	vocabulary := rt.policies.slot(env.Policy)
+	err := w.authority.Configure(token.Settings{
+		Issuer: env.Issuer, Audience: env.Audience,
+		AccessLifetime: time.Duration(env.AccessTokenLifetime),
+		CacheBytes:     app.CacheSize, Policy: vocabulary.get,
+	})
+	if err != nil {
+		return err
+	}
+	if w.secrets == nil {
+		if err := w.authority.Open(ctx, rt.store, rt.root); err != nil {
+			return err
+		}
+		w.secrets = token.NewSecrets(w.authority.Keyring())
+	}
+	if err := declare(ctx, rt.store, w.authority, env); err != nil {
+		return err
+	}
+	is, err := issuer.New(issuer.Options{
+		URL: env.Issuer, Authority: w.authority, Store: rt.store, Secrets: w.secrets,
+		Policy:          vocabulary.get,
+		CodeLifetime:    time.Duration(env.CodeLifetime),
+		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
+		ClientIP:        clientIP, RequestID: requestID,
+		Now: time.Now, Log: app.log.Named("issuer"),
+	})
+	if err != nil {
+		return err
+	}
+	w.issuer.Store(is)
+	return nil
+}
+
+// watch takes over policy files that change, until ctx ends.
+func (rt *runtime) watch(ctx context.Context) {
+	ticker := time.NewTicker(policyPoll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if rt.policies.refresh(rt.log.Load()) {
+				rt.sweep()
+			}
+		}
+	}
+}
+
+func (rt *runtime) sweep() {
+	for _, w := range rt.worlds {
+		w.authority.Sweep()
+	}
+}
+
+func (rt *runtime) cutAll(cause token.Cause) {
+	for _, w := range rt.worlds {
+		w.authority.CutAll(cause)
+	}
+}
+
+// Destruct ends the runtime when the last configuration and the last stream
+// have let go of it.
+func (rt *runtime) Destruct() error {
+	rt.ready.Store(false)
+	rt.applying.Lock()
+	defer rt.applying.Unlock()
+	if rt.stopWatch != nil {
+		rt.stopWatch()
+	}
+	for _, w := range rt.worlds {
+		w.authority.Close()
+	}
+	if rt.store == nil {
+		return nil
+	}
+	if err := rt.store.Close(); err != nil && !errors.Is(err, store.ErrUnavailable) {
+		return fmt.Errorf("store %s: %w", rt.path, err)
+	}
+	return nil
+}
