@@ -50,12 +50,14 @@ type Store interface {
 // the transaction began.
 type Flows interface {
 	// Issue records a new grant with the code and tokens that stand for it.
-	// ErrNotFound: principal or client unknown. ErrRevoked: one of them is disabled.
+	// ErrNotFound: principal, client or one of the accounts unknown. ErrRevoked:
+	// principal or client is disabled. ErrExists: the id, code or a token is taken.
+	// (An account that is disabled or not bound is no error: Standing is shorter.)
 	Issue(ctx context.Context, req Issue) (Standing, error)
 
 	// RedeemCode exchanges a code for what it stands for: one caller wins, on any
-	// number of nodes. ErrNotFound, ErrExpired, ErrRevoked, ErrReplayed,
-	// ErrResent, ErrOtherClient.
+	// number of nodes. ErrNotFound, ErrExpired, ErrRevoked, ErrReplayed (whatever
+	// the code's age), ErrResent, ErrOtherClient.
 	RedeemCode(ctx context.Context, req Redeem) (Standing, error)
 
 	// Renew rotates a refresh token, or answers a retry with the family's head.
@@ -65,7 +67,8 @@ type Flows interface {
 	// Revoke kills a token, a grant, or everything under a numbered target.
 	// Revoking what is dead already succeeds again and changes nothing.
 	// ErrNotFound: a grant, principal, client, account or key that does not exist.
-	// (A token is not looked up: signed ones have no row.)
+	// (A token is not looked up: signed ones have no row.) Revocation.At must be
+	// given: a grant that was revoked at the zero time would be alive.
 	Revoke(ctx context.Context, rev Revocation, event Event) (Revocation, error)
 
 	// TokenByHash looks a live or dead token up, with what it stands on. It is a
@@ -131,8 +134,8 @@ type Directory interface {
 	// View reads in one snapshot.
 	View(ctx context.Context, read func(Reader) error) error
 	// Update changes in one transaction, which is rolled back if change fails.
-	// change may be called once only, must not block and must use nothing but
-	// the Writer.
+	// change may be called once only, must not block, must return (no t.FailNow in
+	// tests) and must use nothing but the Writer.
 	Update(ctx context.Context, change func(Writer) error) error
 }
 
@@ -172,8 +175,8 @@ type GrantFilter struct {
 type Writer interface {
 	Reader
 	// PutPrincipal, PutClient and PutAccount insert or replace by id. Epoch and
-	// Rights of an existing record are kept whatever the argument says: they
-	// change by Revoke alone.
+	// Rights of an existing record are kept whatever the argument says, and those
+	// of a new one are zero: they change by Revoke alone. PutSigningKey does so too.
 	PutPrincipal(Principal) error
 	PutClient(Client) error
 	PutAccount(Account) error

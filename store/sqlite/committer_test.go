@@ -182,3 +182,19 @@ func TestDroppedErrorStillFails(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 }
+
+// The caller's own look at its context comes too late when both are ready.
+func TestCommitterAsksTheContextLast(t *testing.T) {
+	s := opened(t, Options{})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	j := &job{ctx: gone, done: make(chan struct{}), run: func(*tx) error {
+		t.Error("it ran")
+		return nil
+	}}
+	s.queue <- j
+	<-j.done
+	if !errors.Is(j.err, context.Canceled) {
+		t.Errorf("got %v", j.err)
+	}
+}

@@ -51,7 +51,8 @@ func childLosesItsDisk(path string, fatal func(error)) error {
 func TestUnknownOutcomeEndsTheProcess(t *testing.T) {
 	path := inside(t)
 	out, err := child(t, "fatal", path).Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitUnknown {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.ExitCode() != exitUnknown || !strings.Contains(string(exit.Stderr), "outcome of COMMIT unknown") {
 		t.Errorf("the child ended with %v", err)
 	}
 	if len(out) != 0 {

@@ -82,6 +82,9 @@ type Store struct {
 	mu     sync.Mutex
 	closed bool
 	inside sync.WaitGroup // calls under way
+
+	shutting sync.Once
+	shut     error // of Close
 }
 
 var _ store.Store = (*Store)(nil)
@@ -114,6 +117,7 @@ func (o *Options) defaults() {
 		o.Fatal = func(err error) {
 			log.Error("outcome of a transaction unknown, ending the process", zap.Error(err))
 			_ = log.Sync()
+			fmt.Fprintln(os.Stderr, err) // last words, also where there is no log
 			os.Exit(exitUnknown)
 		}
 	}
@@ -226,19 +230,18 @@ func (s *Store) enter() error {
 func (s *Store) leave() { s.inside.Done() }
 
 // Close lets the calls under way finish, refuses further ones and gives the
-// database back. Closing again does nothing.
+// database back. Closing again waits for the same and answers the same.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	first := !s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if !first {
-		return nil
-	}
-	s.inside.Wait()
-	close(s.queue)
-	<-s.ended
-	return s.release()
+	s.shutting.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.inside.Wait()
+		close(s.queue)
+		<-s.ended
+		s.shut = s.release()
+	})
+	return s.shut
 }
 
 // release closes what is open: the writer last, so that it is the one that

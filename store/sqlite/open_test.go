@@ -207,3 +207,31 @@ func TestPanicInViewGivesTheReaderBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What durability and consistency rest on is asked of the connections
+// themselves: no crash of a process alone can show that an fsync is missing.
+func TestConnections(t *testing.T) {
+	s := opened(t, Options{})
+	err := s.submit(t.Context(), func(tx *tx) error {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+			var got string
+			if err := tx.get([]any{&got}, `PRAGMA `+pragma); err != nil {
+				return err
+			}
+			if got != want {
+				t.Errorf("the writer's %s is %s, want %s", pragma, got, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	err = s.snapshot(t.Context(), func(r *session) error {
+		_, err := r.exec(`DELETE FROM binding`)
+		return err
+	})
+	if err == nil {
+		t.Error("a reader has written")
+	}
+}
