@@ -41,8 +41,9 @@ func parseBasic(value string) (credentials, bool) {
 	if !strings.EqualFold(scheme, "Basic") {
 		return credentials{}, false
 	}
-	decoded, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(encoded, " "))
-	if err != nil {
+	encoded = strings.TrimLeft(encoded, " ")
+	decoded, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil || strings.ContainsAny(encoded, "\r\n") { // which the decoder passes over
 		return credentials{}, false
 	}
 	id, secret, ok := strings.Cut(string(decoded), ":")

@@ -52,7 +52,7 @@ func (i *Issuer) firstFit(ctx context.Context, readings []credentials) (store.Cl
 		if client.ID == "" && k+1 < len(readings) {
 			continue // the price of being unknown is paid once, for the last reading
 		}
-		fits, err := i.Secrets.Verify(ctx, usableHash(client.Status, client.SecretHash, c.id), c.secret)
+		fits, err := i.secrets.Verify(ctx, usableHash(client.Status, client.SecretHash, c.id), c.secret)
 		if fits || err != nil {
 			return client, fits, err
 		}
@@ -62,7 +62,7 @@ func (i *Issuer) firstFit(ctx context.Context, readings []credentials) (store.Cl
 
 // findClient returns the zero Client for an id that is unknown.
 func (i *Issuer) findClient(ctx context.Context, id string) (client store.Client, err error) {
-	err = i.Store.View(ctx, func(tx store.Reader) error {
+	err = i.store.View(ctx, func(tx store.Reader) error {
 		client, err = tx.Client(i.environment, id)
 		return unlessUnknown(err)
 	})

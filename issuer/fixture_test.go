@@ -99,6 +99,7 @@ type bank struct {
 	store     *sqlite.Store
 	authority *token.Authority
 	policy    *policy.Policy
+	options   Options
 	issuer    *Issuer
 	server    *httptest.Server
 	logger    *zap.Logger
@@ -151,14 +152,14 @@ func (b *bank) open(root *token.RootKey) {
 	if err := b.authority.Open(context.Background(), b.store, root); err != nil {
 		b.Fatal(err)
 	}
-	b.issuer, err = New(Options{
+	b.options = Options{
 		URL: issuerURL, Authority: b.authority, Store: b.store,
 		Secrets: token.NewSecrets(b.authority.Keyring()), Policy: currentPolicy,
 		CodeLifetime: time.Minute, RefreshLifetime: 2682000 * time.Second,
 		ClientIP: b.clientIP, RequestID: func(*http.Request) string { return "request-1" },
 		Now: b.clock.Now, Log: b.logger,
-	})
-	if err != nil {
+	}
+	if b.issuer, err = New(b.options); err != nil {
 		b.Fatal(err)
 	}
 	b.server.Config.Handler = b.issuer
@@ -348,7 +349,9 @@ func (b *bank) do(c call) *answer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	req.Header = c.header
+	if c.header != nil {
+		req.Header = c.header
+	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		b.Fatal(err)

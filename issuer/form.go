@@ -14,7 +14,7 @@ import (
 const maxBody = 64 << 10
 
 // form holds the parameters of a request. Those without a value count as
-// omitted (RFC 6749 §3.1) and are not in it.
+// omitted (RFC 6749 §3.2) and are not in it.
 type form map[string]string
 
 // readForm reads the parameters from the body, whatever the method: net/http's

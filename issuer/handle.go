@@ -76,7 +76,7 @@ func (a *response) write(w http.ResponseWriter) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
-	w.Write(a.body)
+	w.Write(a.body) //nolint:gosec // JSON, a key set, or a page that was written at start
 }
 
 // handle is where an endpoint meets HTTP: methods, errors, panics and the log
@@ -84,7 +84,7 @@ func (a *response) write(w http.ResponseWriter) {
 func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
 	allow := strings.Join(methods, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{Request: r, now: i.Now(), ip: i.ClientIP(r), requestID: i.RequestID(r)}
+		x := &exchange{Request: r, now: i.now(), ip: i.clientIP(r), requestID: i.requestID(r)}
 		var answer response
 		var err error
 		if slices.Contains(methods, r.Method) {
@@ -114,7 +114,7 @@ func (i *Issuer) guarded(x *exchange, serve func(*exchange) (response, error)) (
 			err = fmt.Errorf("%w: %T", errPanic, v)
 		}
 		if errors.Is(err, errPanic) {
-			i.Log.Error("panic in issuer", zap.Error(err), zap.Stack("stack"))
+			i.log.Error("panic in issuer", zap.Error(err), zap.Stack("stack"))
 		}
 	}()
 	return serve(x)
@@ -127,7 +127,7 @@ func (i *Issuer) record(x *exchange, endpoint string, status int, err error) {
 	if status >= 500 {
 		level = zapcore.ErrorLevel
 	}
-	entry := i.Log.Check(level, "issuer")
+	entry := i.log.Check(level, "issuer")
 	if entry == nil {
 		return
 	}
@@ -136,7 +136,7 @@ func (i *Issuer) record(x *exchange, endpoint string, status int, err error) {
 		zap.String("method", knownMethod(x.Method)),
 		zap.Int("status", status),
 		zap.String("client_ip", x.ip),
-		zap.Duration("duration", i.Now().Sub(x.now)),
+		zap.Duration("duration", i.now().Sub(x.now)),
 	}
 	optional := func(key, value string) {
 		if value != "" {

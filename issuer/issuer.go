@@ -57,12 +57,24 @@ type Options struct {
 // Issuer serves the endpoints of one environment. It is safe for concurrent
 // use.
 type Issuer struct {
-	Options
-
+	url         string
 	environment store.Environment
+	authority   *token.Authority
 	keyring     *token.Keyring
-	throttle    *throttle
-	mux         *http.ServeMux
+	store       store.Store
+	secrets     *token.Secrets
+	policy      func() *policy.Policy
+
+	codeLifetime    time.Duration
+	refreshLifetime time.Duration
+
+	clientIP  func(*http.Request) string
+	requestID func(*http.Request) string
+	now       func() time.Time
+	log       *zap.Logger
+
+	throttle *throttle
+	mux      *http.ServeMux
 }
 
 // New returns an Issuer. The Authority must be open.
@@ -77,6 +89,20 @@ func New(o Options) (*Issuer, error) {
 	case o.CodeLifetime <= 0 || o.RefreshLifetime <= 0:
 		return nil, errors.New("issuer: CodeLifetime and RefreshLifetime must be positive")
 	}
+	o.setDefaults()
+	i := &Issuer{
+		url: o.URL, environment: o.Authority.Environment(),
+		authority: o.Authority, keyring: o.Authority.Keyring(),
+		store: o.Store, secrets: o.Secrets, policy: o.Policy,
+		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
+		clientIP: o.ClientIP, requestID: o.RequestID, now: o.Now, log: o.Log,
+		throttle: newThrottle(o.Now()),
+	}
+	i.mux = i.routes(base.Path)
+	return i, nil
+}
+
+func (o *Options) setDefaults() {
 	if o.ClientIP == nil {
 		o.ClientIP = peerIP
 	}
@@ -89,14 +115,6 @@ func New(o Options) (*Issuer, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	i := &Issuer{
-		Options:     o,
-		environment: o.Authority.Environment(),
-		keyring:     o.Authority.Keyring(),
-		throttle:    newThrottle(o.Now()),
-	}
-	i.mux = i.routes(base.Path)
-	return i, nil
 }
 
 // parseIssuerURL refuses what could not be compared as a string (RFC 8414 §2)

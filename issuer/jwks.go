@@ -7,6 +7,6 @@ import "net/http"
 func (i *Issuer) jwks(*exchange) (response, error) {
 	return response{
 		status: http.StatusOK, contentType: "application/jwk-set+json", cache: cacheable,
-		body: i.Authority.JWKS(),
+		body: i.authority.JWKS(),
 	}, nil
 }

@@ -24,14 +24,14 @@ func (i *Issuer) metadata(*exchange) (response, error) {
 		RevocationEndpoint    string   `json:"revocation_endpoint"`
 		RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
 	}{
-		Issuer:                i.URL,
-		TokenEndpoint:         i.URL + pathS4Token,
+		Issuer:                i.url,
+		TokenEndpoint:         i.url + pathS4Token,
 		TokenAuthMethods:      []string{"client_secret_basic"},
-		JWKSURI:               i.URL + pathJWKS,
+		JWKSURI:               i.url + pathJWKS,
 		Scopes:                i.visibleScopes(),
 		ResponseTypes:         []string{},
 		GrantTypes:            []string{"refresh_token"},
-		RevocationEndpoint:    i.URL + pathRevoke,
+		RevocationEndpoint:    i.url + pathRevoke,
 		RevocationAuthMethods: []string{"client_secret_basic", "client_secret_post"},
 	})
 	answer.cache = cacheable
@@ -40,7 +40,7 @@ func (i *Issuer) metadata(*exchange) (response, error) {
 
 func (i *Issuer) visibleScopes() []string {
 	names := []string{}
-	for _, scope := range i.Policy().Scopes() {
+	for _, scope := range i.policy().Scopes() {
 		if !scope.Hidden {
 			names = append(names, scope.Name)
 		}

@@ -28,28 +28,28 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	if f["token"] == "" {
 		return response{}, invalidRequest("token is missing")
 	}
-	client, err := i.authenticateClient(x, presented)
-	if err != nil {
-		return response{}, err
-	}
 	// Who asks for a revocation and hangs up wants it all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
-	if err := i.revokeToken(ctx, x, client.ID, f["token"]); err != nil {
+	x.Request = x.WithContext(ctx)
+	if _, err := i.authenticateClient(x, presented); err != nil {
+		return response{}, err
+	}
+	if err := i.revokeToken(x, f["token"]); err != nil {
 		return response{}, err
 	}
 	return response{status: http.StatusOK}, nil
 }
 
-func (i *Issuer) revokeToken(ctx context.Context, x *exchange, client, raw string) error {
-	found, err := i.Authority.Find(ctx, raw)
+func (i *Issuer) revokeToken(x *exchange, raw string) error {
+	found, err := i.authority.Find(x.Context(), raw)
 	var invalid *token.Invalid
 	switch {
 	case errors.As(err, &invalid):
 		return nil // unknown or dead already: what was asked for is so (RFC 7009 §2.2)
 	case err != nil:
 		return fmt.Errorf("find token: %w", err)
-	case found.Client != client:
+	case found.Client != x.client:
 		// RFC 7009 §2.1 wants the request refused, and RFC 6749 §5.2 has a code
 		// for a token that "was issued to another client".
 		return invalidGrant("the token was issued to another client", nil)
@@ -58,7 +58,7 @@ func (i *Issuer) revokeToken(ctx context.Context, x *exchange, client, raw strin
 	if found.Kind == store.KindGrant {
 		x.grant = found.Target
 	}
-	_, err = i.Authority.Revoke(ctx,
+	_, err = i.authority.Revoke(x.Context(),
 		store.Revocation{Kind: found.Kind, Target: found.Target, Reason: "revoked by the client"},
 		x.event(i.environment, string(found.Kind)+".revoke", target))
 	if err != nil {

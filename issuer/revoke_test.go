@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -111,11 +110,11 @@ func TestRFC7009_SurvivesARestart(t *testing.T) {
 
 	// The new process gets another port, so the old issuer's tokens would be
 	// refused for their iss: keep the name.
-	name := b.issuer.URL
+	name := b.options.URL
 	b.restart()
 	if err := b.authority.Configure(token.Settings{
 		Issuer: name, Audience: "https://api.test", AccessLifetime: 1095 * time.Second,
-		CacheBytes: 1 << 20, Policy: b.issuer.Policy,
+		CacheBytes: 1 << 20, Policy: b.options.Policy,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -133,24 +132,7 @@ func TestRFC7009_CallerGoesAway(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	req := httptest.NewRequestWithContext(ctx, c.method, c.path, strings.NewReader(c.body))
 	req.Header = c.header
-	f, err := readForm(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &exchange{Request: req, now: b.clock.Now(), ip: "192.0.2.1", client: botID}
 	cancel()
-	if err := b.issuer.revokeToken(context.WithoutCancel(req.Context()), x, botID, f["token"]); err != nil {
-		t.Fatal(err)
-	}
+	b.issuer.ServeHTTP(httptest.NewRecorder(), req)
 	b.wantVerdict(tokens.access, token.Revoked)
-}
-
-func TestPeerAddress(t *testing.T) {
-	for remote, want := range map[string]string{
-		"192.0.2.1:99": "192.0.2.1", "[2001:db8::1]:99": "2001:db8::1", "@": "@", "": "",
-	} {
-		if got := peerIP(&http.Request{RemoteAddr: remote}); got != want {
-			t.Errorf("%q: %q, want %q", remote, got, want)
-		}
-	}
 }

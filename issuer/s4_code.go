@@ -34,7 +34,7 @@ func (i *Issuer) s4Code(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	if err := checkScopes(i.Policy(), req.scopes, parties.client.MaxScopes, parties.principal.MaxScopes); err != nil {
+	if err := checkScopes(i.policy(), req.scopes, parties.client.MaxScopes, parties.principal.MaxScopes); err != nil {
 		return response{}, err
 	}
 	raw, hash := i.keyring.NewOpaque(token.ClassCode)
@@ -43,9 +43,9 @@ func (i *Issuer) s4Code(x *exchange) (response, error) {
 		Principal: parties.principal.ID, Client: parties.client.ID,
 		Scopes: req.scopes, Accounts: parties.accounts, Created: x.now,
 	}
-	_, err = i.Store.Issue(x.Context(), store.Issue{
+	_, err = i.store.Issue(x.Context(), store.Issue{
 		Grant: grant,
-		Code:  &store.Code{Hash: hash, KeyID: i.keyring.KeyID(), Expires: x.now.Add(i.CodeLifetime)},
+		Code:  &store.Code{Hash: hash, KeyID: i.keyring.KeyID(), Expires: x.now.Add(i.codeLifetime)},
 		Event: x.event(i.environment, "code.issue", "grant:"+grant.ID),
 	})
 	switch {
@@ -106,9 +106,9 @@ func credentialHeader(h http.Header, names ...string) (string, error) {
 }
 
 // authenticatePairs verifies both pairs, the second also if the first is wrong:
-// the answer and its price tell nothing about one of them alone. Only the pair
-// that is wrong is throttled, so that a bot with a bad secret does not shut its
-// neighbours out who share an address and a service account with it.
+// the answer does not tell which it was. Only the pair that is wrong is
+// throttled, so that a bot with a bad secret does not shut its neighbours out
+// who share an address and a service account with it.
 func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, error) {
 	client, principal := party{kindClient, req.client.id}, party{kindPrincipal, req.account.id}
 	address := throttledAddress(x.ip)
@@ -119,9 +119,9 @@ func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, e
 	if err != nil {
 		return s4Parties{}, err
 	}
-	clientFits, clientErr := i.Secrets.Verify(x.Context(),
+	clientFits, clientErr := i.secrets.Verify(x.Context(),
 		usableHash(found.client.Status, found.client.SecretHash, req.client.id), req.client.secret)
-	principalFits, principalErr := i.Secrets.Verify(x.Context(),
+	principalFits, principalErr := i.secrets.Verify(x.Context(),
 		usableHash(found.principal.Status, found.principal.SecretHash, req.account.id), req.account.secret)
 	if err := errors.Join(clientErr, principalErr); err != nil {
 		return s4Parties{}, err
@@ -144,7 +144,7 @@ func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, e
 }
 
 func (i *Issuer) findS4Parties(ctx context.Context, client, principal string) (found s4Parties, err error) {
-	err = i.Store.View(ctx, func(tx store.Reader) error {
+	err = i.store.View(ctx, func(tx store.Reader) error {
 		found = s4Parties{} // should the store read again
 		if found.client, err = tx.Client(i.environment, client); unlessUnknown(err) != nil {
 			return err
@@ -154,7 +154,6 @@ func (i *Issuer) findS4Parties(ctx context.Context, client, principal string) (f
 		}
 		if found.principal.Kind != store.Service {
 			found.principal = store.Principal{} // a person is no service account
-			return nil
 		}
 		bindings, err := tx.Bindings(i.environment, principal)
 		for k := range bindings {

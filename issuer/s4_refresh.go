@@ -25,7 +25,7 @@ func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
 	if err != nil || opaque.Class != store.Refresh {
 		return response{}, invalidGrant("the refresh token is not valid", err)
 	}
-	row, standing, err := i.Store.TokenByHash(x.Context(), i.environment, opaque.Hash)
+	row, standing, err := i.store.TokenByHash(x.Context(), i.environment, opaque.Hash)
 	if err != nil {
 		return response{}, refreshError(err)
 	}
@@ -38,16 +38,16 @@ func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
 	if err != nil {
 		return response{}, fmt.Errorf("derive successor: %w", err)
 	}
-	renewed, err := i.Store.Renew(x.Context(), store.Renew{
+	renewed, err := i.store.Renew(x.Context(), store.Renew{
 		Environment: i.environment, Token: opaque.Hash, Client: x.client,
 		Successor: i.refreshToken(hash, x.now), Now: x.now,
-		Retry: confidentialRetry, Retain: i.Authority.Retention(),
+		Retry: confidentialRetry, Retain: i.authority.Retention(),
 		Event: x.event(i.environment, "token.renew", "grant:"+row.Grant),
 	})
 	if err != nil {
 		return response{}, refreshError(err)
 	}
-	until := x.now.Add(i.RefreshLifetime)
+	until := x.now.Add(i.refreshLifetime)
 	if renewed.Retried {
 		if raw, err = i.familyHead(presented, &renewed); err != nil {
 			return response{}, err
@@ -69,7 +69,7 @@ func (i *Issuer) narrowed(x *exchange, asked string, grant *store.Grant) ([]stri
 	if err != nil {
 		return nil, err
 	}
-	return names, checkScopes(i.Policy(), names, grant.Scopes)
+	return names, checkScopes(i.policy(), names, grant.Scopes)
 }
 
 // familyHead derives the family's current token from an older one, link by link.

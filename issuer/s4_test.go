@@ -579,3 +579,17 @@ func TestAuditNamesWhoDidWhat(t *testing.T) {
 		t.Errorf("audit trail %q, want %q", got, want)
 	}
 }
+
+func TestPrincipalKilledBetweenCodeAndToken(t *testing.T) {
+	b := newBank(t, nil)
+	code, first := b.code(), b.tokens()
+	_, err := b.authority.Revoke(context.Background(),
+		store.Revocation{Kind: store.KindPrincipal, Target: publishedID, Reason: "test"}, store.Event{Actor: "operator:test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do(redeemCall(code)).wantError(t, 400, "invalid_grant")
+	b.do(refreshCall(first.refresh)).wantError(t, 400, "invalid_grant")
+	b.wantVerdict(first.access, token.Revoked)
+	b.wantVerdict(b.tokens().access, token.Live) // what is granted afterwards is good
+}

@@ -90,10 +90,10 @@ func (i *Issuer) s4Redeem(x *exchange, f form) (response, error) {
 	}
 	raw, hash := i.keyring.NewOpaque(store.Refresh)
 	refresh := i.refreshToken(hash, x.now)
-	standing, err := i.Store.RedeemCode(x.Context(), store.Redeem{
+	standing, err := i.store.RedeemCode(x.Context(), store.Redeem{
 		Environment: i.environment, Code: code.Hash, Client: x.client,
 		Now: x.now, ResendGrace: resendGrace,
-		Refresh: refresh, Retain: i.Authority.Retention(),
+		Refresh: refresh, Retain: i.authority.Retention(),
 		Event: x.event(i.environment, "code.redeem", ""),
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func (i *Issuer) refreshToken(hash store.Hash, now time.Time) store.Token {
 	return store.Token{
 		Environment: i.environment, ID: token.NewID(), Hash: hash, Class: store.Refresh,
 		KeyID: i.keyring.KeyID(), Nonce: token.NewNonce(),
-		Created: now, Expires: now.Add(i.RefreshLifetime),
+		Created: now, Expires: now.Add(i.refreshLifetime),
 	}
 }
 
@@ -134,7 +134,7 @@ func (i *Issuer) refreshToken(hash store.Hash, now time.Time) store.Token {
 // less if the parties may do less now.
 func (i *Issuer) s4Answer(x *exchange, standing *store.Standing, refresh string, refreshUntil time.Time) (response, error) {
 	x.grant = standing.Grant.ID
-	minted, err := i.Authority.Mint(standing, standing.Grant.Expires)
+	minted, err := i.authority.Mint(standing, standing.Grant.Expires)
 	if err != nil {
 		return response{}, fmt.Errorf("mint access token: %w", err)
 	}
