@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -92,7 +93,7 @@ func (*AdminAPI) Routes() []caddy.AdminRoute {
 
 func wrongMethod(allowed []string) adminRoute {
 	return adminRoute{need: roleRead, answer: func(c *adminCall) (any, error) {
-		list := strings.Join(allowed, ", ")
+		list := strings.Join(slices.Sorted(slices.Values(allowed)), ", ")
 		c.header.Set("Allow", list)
 		return nil, refuse(http.StatusMethodNotAllowed, "%s is not possible here; possible: %s", c.request.Method, list)
 	}}
@@ -158,7 +159,7 @@ func (c *adminCall) failure(err error) error {
 	if invalid, ok := errors.AsType[*token.Invalid](err); ok {
 		return refuse(http.StatusNotFound, "%v", invalid)
 	}
-	if errors.Is(err, store.ErrUnavailable) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.Canceled) { // the caller hung up in time
 		c.header.Set("Retry-After", "1")
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err, Message: "the store does not answer; nothing was changed"}
 	}
@@ -172,21 +173,12 @@ func (c *adminCall) view(read func(store.Reader) error) error {
 	return c.store().View(c.request.Context(), read)
 }
 
-// adminChange is the transaction of one call, with what its lines in log and
-// audit trail say.
-type adminChange struct {
-	store.Writer
-	call   *adminCall
-	now    time.Time
-	reason string
-}
-
 // change carries out a change, of which a line in the audit trail is part. Once
 // the transaction has begun, the caller may hang up: the store finishes it.
-func (c *adminCall) change(action, target, reason string, do func(*adminChange) error) error {
+func (c *adminCall) change(action, target, reason string, do func(*change) error) error {
 	now := time.Now().UTC()
 	return c.store().Update(c.request.Context(), func(tx store.Writer) error {
-		if err := do(&adminChange{tx, c, now, reason}); err != nil {
+		if err := do(&change{tx, c.env, now, c.authority.Retention(), reason}); err != nil {
 			return err
 		}
 		event := c.event(action, target)
@@ -198,14 +190,6 @@ func (c *adminCall) change(action, target, reason string, do func(*adminChange) 
 // event is a line of the audit trail that says who did what.
 func (c *adminCall) event(action, target string) store.Event {
 	return store.Event{Actor: c.actor, Action: action, Target: target, Outcome: "ok"}
-}
-
-// raise revokes a numbered target in this transaction.
-func (tx *adminChange) raise(kind store.Kind, target string) error {
-	_, err := tx.Revoke(store.Revocation{
-		Environment: tx.call.env, Kind: kind, Target: target, At: tx.now, Reason: tx.reason,
-	})
-	return err
 }
 
 // Interface guards.

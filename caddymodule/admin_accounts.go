@@ -13,7 +13,7 @@ var accounts = recordKind[store.Account]{
 	word: "account", path: "accounts", action: "account", kills: store.KindAccount,
 	get: store.Reader.Account, list: store.Reader.Accounts, put: store.Writer.PutAccount,
 	fields: func(a *store.Account) fields {
-		return fields{id: a.ID, source: a.Source, status: &a.Status, name: &a.Name}
+		return fields{id: a.ID, source: a.Source, created: &a.Created, status: &a.Status, name: &a.Name}
 	},
 	show: func(_ store.Reader, a *store.Account) (record, error) {
 		return record{

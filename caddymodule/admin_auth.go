@@ -26,7 +26,7 @@ func (c *adminCall) authorize(need role) error {
 		have, c.actor = roleAdmin, "operator:socket"
 	default:
 		if scheme, presented, _ := strings.Cut(c.request.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-			have = c.app.runtime.presentOperators().role(presented)
+			have = c.app.runtime.operators.Load().role(presented)
 		}
 		c.actor = "operator:" + have.String()
 	}
@@ -38,14 +38,6 @@ func (c *adminCall) authorize(need role) error {
 		return refuse(http.StatusForbidden, "this needs the role %s, and the operator token has the role %s", need, have)
 	}
 	return nil
-}
-
-// presentOperators returns the operators of the configuration that was applied
-// last. While one is being applied it waits for the outcome.
-func (rt *runtime) presentOperators() *operators {
-	rt.applying.Lock()
-	defer rt.applying.Unlock()
-	return rt.operators
 }
 
 // confidential reports whether nobody on the way can read the token: the call

@@ -12,7 +12,7 @@ var clients = recordKind[store.Client]{
 	kills: store.KindClient, rights: store.KindClientRights,
 	get: store.Reader.Client, list: store.Reader.Clients, put: store.Writer.PutClient,
 	fields: func(c *store.Client) fields {
-		return fields{c.ID, c.Source, &c.Status, &c.Name, &c.MaxScopes, &c.SecretHash}
+		return fields{c.ID, c.Source, &c.Created, &c.Status, &c.Name, &c.MaxScopes, &c.SecretHash}
 	},
 	show: func(_ store.Reader, c *store.Client) (record, error) {
 		return record{

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -191,9 +192,9 @@ func standpointsOf(tx store.Reader, g *store.Grant) ([]store.Standpoint, error) 
 		if err != nil {
 			return nil, err
 		}
-		binding, bound := byID(bindings, id, func(b *store.Binding) string { return b.Account })
-		if bound && account.Status == store.Active {
-			points = append(points, store.Standpoint{Account: account, Binding: binding})
+		at := slices.IndexFunc(bindings, func(b store.Binding) bool { return b.Account == id })
+		if at >= 0 && account.Status == store.Active {
+			points = append(points, store.Standpoint{Account: account, Binding: bindings[at]})
 		}
 	}
 	return points, nil

@@ -85,8 +85,10 @@ func (c *adminCall) checkNewID(what, id string) error {
 	if id == "." || id == ".." {
 		return refuse(http.StatusBadRequest, "%s id %q: no path could name it", what, id)
 	}
-	if c.env == store.Production && slices.Contains(publishedIDs, id) {
-		return refuse(http.StatusBadRequest, "the id %s is published and serves the sandbox only", id)
+	if c.env == store.Production {
+		if err := refusePublishedID(id); err != nil {
+			return refuse(http.StatusBadRequest, "%v", err)
+		}
 	}
 	return nil
 }

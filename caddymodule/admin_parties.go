@@ -61,7 +61,7 @@ func (c *adminCall) newSecret() (secret, hash string) {
 // tokens that it obtained live on.
 func (k *recordKind[R]) rotateSecret(c *adminCall) (any, error) {
 	secret, hash := c.newSecret()
-	shown, err := k.edit(c, "rotate_secret", "", func(_ *adminChange, row *R) error {
+	shown, err := k.edit(c, "rotate_secret", "", func(_ *change, row *R) error {
 		*k.fields(row).secret = hash
 		return nil
 	})
@@ -92,7 +92,7 @@ func (k *recordKind[R]) set(c *adminCall) (any, error) {
 			return nil, err
 		}
 	}
-	return k.edit(c, "set", "scopes were changed", func(tx *adminChange, row *R) error {
+	return k.edit(c, "set", "scopes were changed", func(tx *change, row *R) error {
 		f := k.fields(row)
 		if in.Name != nil {
 			*f.name = *in.Name

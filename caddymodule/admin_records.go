@@ -50,12 +50,13 @@ type recordKind[R any] struct {
 
 // fields are what records of all kinds have; those that a kind lacks are nil.
 type fields struct {
-	id     string
-	source store.Source
-	status *store.Status
-	name   *string
-	scopes *[]string
-	secret *string // its hash
+	id      string
+	source  store.Source
+	created *time.Time
+	status  *store.Status
+	name    *string
+	scopes  *[]string
+	secret  *string // its hash
 }
 
 func (k *recordKind[R]) routes() []adminRoute {
@@ -118,7 +119,7 @@ func (k *recordKind[R]) add(c *adminCall, row R) (record, error) {
 	}
 	var shown record
 	c.status = http.StatusCreated
-	err := c.change(k.action+".add", k.target(id), "", func(tx *adminChange) error {
+	err := c.change(k.action+".add", k.target(id), "", func(tx *change) error {
 		_, err := k.get(tx, c.env, id)
 		if err == nil {
 			return refuse(http.StatusConflict, "the id %s is taken", id)
@@ -137,9 +138,9 @@ func (k *recordKind[R]) add(c *adminCall, row R) (record, error) {
 
 // edit changes the record that the path names, unless the configuration owns it:
 // the next start would undo the change.
-func (k *recordKind[R]) edit(c *adminCall, verb, reason string, change func(*adminChange, *R) error) (shown record, err error) {
+func (k *recordKind[R]) edit(c *adminCall, verb, reason string, apply func(*change, *R) error) (shown record, err error) {
 	id := c.request.PathValue("id")
-	err = c.change(k.action+"."+verb, k.target(id), reason, func(tx *adminChange) error {
+	err = c.change(k.action+"."+verb, k.target(id), reason, func(tx *change) error {
 		row, err := k.find(tx, c)
 		if err != nil {
 			return err
@@ -147,7 +148,7 @@ func (k *recordKind[R]) edit(c *adminCall, verb, reason string, change func(*adm
 		if k.fields(&row).source == store.FromConfig {
 			return refuse(http.StatusConflict, "%s %s is declared in the configuration; change it there", k.word, id)
 		}
-		if err := change(tx, &row); err != nil {
+		if err := apply(tx, &row); err != nil {
 			return err
 		}
 		if err := k.put(tx, row); err != nil {
@@ -165,7 +166,7 @@ func (k *recordKind[R]) disable(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.edit(c, "disable", reason, func(tx *adminChange, row *R) error {
+	return k.edit(c, "disable", reason, func(tx *change, row *R) error {
 		f := k.fields(row)
 		*f.status = store.Disabled
 		return tx.raise(k.kills, f.id)
@@ -174,7 +175,7 @@ func (k *recordKind[R]) disable(c *adminCall) (any, error) {
 
 // enable lets a record be used again. What was ended stays dead.
 func (k *recordKind[R]) enable(c *adminCall) (any, error) {
-	return k.edit(c, "enable", "", func(_ *adminChange, row *R) error {
+	return k.edit(c, "enable", "", func(_ *change, row *R) error {
 		*k.fields(row).status = store.Active
 		return nil
 	})

@@ -16,7 +16,7 @@ var serviceAccounts = recordKind[store.Principal]{
 	get: store.Reader.Principal, list: store.Reader.Principals, put: store.Writer.PutPrincipal,
 	ours: func(p *store.Principal) bool { return p.Kind == store.Service },
 	fields: func(p *store.Principal) fields {
-		return fields{p.ID, p.Source, &p.Status, &p.Name, &p.MaxScopes, &p.SecretHash}
+		return fields{p.ID, p.Source, &p.Created, &p.Status, &p.Name, &p.MaxScopes, &p.SecretHash}
 	},
 	show: showServiceAccount,
 }
@@ -58,7 +58,7 @@ func bindAccount(c *adminCall) (any, error) {
 	if err := c.checkScopes(in.Scopes); err != nil {
 		return nil, err
 	}
-	return rebind(c, "bind", "accounts were changed", func(tx *adminChange, b store.Binding, _ bool) error {
+	return rebind(c, "bind", "accounts were changed", func(tx *change, b store.Binding, _ bool) error {
 		_, err := tx.Account(c.env, b.Account)
 		if errors.Is(err, store.ErrNotFound) {
 			return refuse(http.StatusNotFound, "there is no account %q in %s", b.Account, c.env)
@@ -81,24 +81,23 @@ func unbindAccount(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rebind(c, "unbind", reason, func(tx *adminChange, b store.Binding, found bool) error {
+	return rebind(c, "unbind", reason, func(tx *change, b store.Binding, found bool) error {
 		if !found {
 			return refuse(http.StatusNotFound, "service account %s does not own account %q", b.Principal, b.Account)
 		}
-		d := declaration{env: c.env, now: tx.now, retention: c.authority.Retention(), tx: tx}
-		return errors.Join(tx.DeleteBinding(c.env, b.Principal, b.Account), d.endGrants(b.Principal, b.Account))
+		return tx.unbind(b.Principal, b.Account)
 	})
 }
 
 // rebind changes the binding that the path names, and with it the rights of the
 // service account. Bindings have an owner of their own: a service account of
 // the configuration may be given further accounts by command.
-func rebind(c *adminCall, verb, reason string, change func(tx *adminChange, b store.Binding, found bool) error) (any, error) {
+func rebind(c *adminCall, verb, reason string, apply func(tx *change, b store.Binding, found bool) error) (any, error) {
 	wanted := store.Binding{
 		Environment: c.env, Principal: c.request.PathValue("id"), Account: c.request.PathValue("account"), Source: store.FromCommand,
 	}
 	var shown record
-	err := c.change("service_account."+verb, "binding:"+wanted.Principal+"/"+wanted.Account, reason, func(tx *adminChange) error {
+	err := c.change("service_account."+verb, "binding:"+wanted.Principal+"/"+wanted.Account, reason, func(tx *change) error {
 		owner, err := serviceAccounts.find(tx, c)
 		if err != nil {
 			return err
@@ -111,7 +110,7 @@ func rebind(c *adminCall, verb, reason string, change func(tx *adminChange, b st
 		if at >= 0 && present[at].Source == store.FromConfig {
 			return refuse(http.StatusConflict, "account %s of service account %s is declared in the configuration; change it there", wanted.Account, owner.ID)
 		}
-		if err := change(tx, wanted, at >= 0); err != nil {
+		if err := apply(tx, wanted, at >= 0); err != nil {
 			return err
 		}
 		if err := tx.raise(store.KindRights, owner.ID); err != nil {

@@ -116,7 +116,7 @@ func (app *App) fillDefaults() {
 		app.RootKeyFile = filepath.Join(caddy.AppConfigDir(), appName, "root.key")
 	}
 	if app.OperatorTokenFile == "" {
-		app.OperatorTokenFile = filepath.Join(caddy.AppConfigDir(), appName, "operator.token")
+		app.OperatorTokenFile = defaultOperatorFile()
 	}
 	if app.CacheSize == 0 {
 		app.CacheSize = defaultCacheSize
@@ -168,6 +168,15 @@ func (app *App) vocabulary(env *Environment) *policy.Policy {
 		return loaded.policy
 	}
 	return nil
+}
+
+// revisions names the policies with what their files held, for the log.
+func (app *App) revisions() map[string]string {
+	revisions := make(map[string]string, len(app.policies))
+	for name, loaded := range app.policies {
+		revisions[name] = loaded.policy.Revision()
+	}
+	return revisions
 }
 
 // Start opens what Provision borrowed and makes this app the live one. If it
@@ -244,8 +253,8 @@ func canonical(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		return real, nil
+	if resolved, err := filepath.EvalSymlinks(abs); err == nil {
+		return resolved, nil
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if errors.Is(err, os.ErrNotExist) {

@@ -63,7 +63,7 @@ func parseApp(d *caddyfile.Dispenser, earlier any) (any, error) {
 		return nil, d.Errf("%s stands twice; put everything into the first block", appName)
 	}
 	app := new(App)
-	if err := readLine(d, block(appName, "", app.options()...)); err != nil {
+	if err := block(appName, app.options()...).readFrom(d); err != nil {
 		return nil, err
 	}
 	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
@@ -166,20 +166,20 @@ func lifetime(name string, into *caddy.Duration) option {
 	}}
 }
 
-// block is a line with a block of options.
-func block(name, args string, known ...option) option {
-	return option{name: name, args: args, read: func(d *caddyfile.Dispenser, _ []string) error {
+// block is an option without arguments that opens a block.
+func block(name string, known ...option) option {
+	return option{name: name, read: func(d *caddyfile.Dispenser, _ []string) error {
 		return readBlock(d, name, known)
 	}}
 }
 
-// readLine reads the present line and the block that it opens.
-func readLine(d *caddyfile.Dispenser, line option) error {
-	args, err := line.arguments(d)
+// readFrom reads the present line and the block that it opens.
+func (o option) readFrom(d *caddyfile.Dispenser) error {
+	args, err := o.arguments(d)
 	if err != nil {
 		return err
 	}
-	return line.read(d, args)
+	return o.read(d, args)
 }
 
 // readBlock reads the block that follows the present line, if there is one.

@@ -49,7 +49,7 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //     X-Auth-Client, X-Auth-Accounts, X-Auth-Scope, X-Auth-Environment.
 func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
-	return readLine(d, option{name: "bearer_gate", args: "[<policy>]", read: g.readDirective})
+	return option{name: "bearer_gate", args: "[<policy>]", read: g.readDirective}.readFrom(d)
 }
 
 func (g *Gate) readDirective(d *caddyfile.Dispenser, args []string) error {

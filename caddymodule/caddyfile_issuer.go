@@ -31,9 +31,9 @@ func parseIssuer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //   - environment: the environment that it issues for. Default: the only one.
 func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
-	return readLine(d, block("bearer_issuer", "",
+	return block("bearer_issuer",
 		text("environment", "production|sandbox", &i.Environment),
-	))
+	).readFrom(d)
 }
 
 // Interface guard.

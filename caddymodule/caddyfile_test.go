@@ -86,7 +86,7 @@ func mustAdapt(t *testing.T, source string) *caddy.Config {
 func TestQuickstartIsValid(t *testing.T) {
 	t.Chdir("..") // where run.sh starts Caddy
 	state := t.TempDir()
-	t.Setenv("STATE_DIR", state)
+	t.Setenv("STATE_DIR", state+"/with a blank")
 	if err := caddy.Validate(mustAdapt(t, readText(t, "examples/quickstart/Caddyfile"))); err != nil {
 		t.Error(err)
 	}
@@ -100,9 +100,9 @@ func TestQuickstartFollowsItsVariables(t *testing.T) {
 	t.Setenv("ISSUER_PORT", "18081")
 	t.Setenv("BIND", "127.0.0.1 [::1]")
 	config := mustAdapt(t, readText(t, "../examples/quickstart/Caddyfile"))
-	listen := decode[caddyhttp.App](t, config.AppsRaw["http"])
+	site := decode[caddyhttp.App](t, config.AppsRaw["http"])
 	var got []string
-	for _, server := range listen.Servers {
+	for _, server := range site.Servers {
 		got = append(got, server.Listen...)
 	}
 	slices.Sort(got)
@@ -188,7 +188,7 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 	badPolicy := filepath.Join(t.TempDir(), "bad.yaml")
 	writeText(t, badPolicy, "version: 1\nscopes:\n  read: {risk: none}\n")
 
-	// spoil changes a sound configuration; sandbox and service are parts of app.
+	// spoil changes a sound configuration. The sandbox is app's only environment.
 	type spoil func(app *App, sandbox *Environment, gate *Gate)
 	inProduction := func(party func(*Environment)) spoil {
 		return func(app *App, sandbox *Environment, _ *Gate) {

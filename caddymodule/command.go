@@ -21,8 +21,7 @@ func init() {
 	})
 }
 
-const bearerHelp = `
-Manages what the app "bearer" of a running Caddy keeps: clients, service
+const bearerHelp = `Manages what the app "bearer" of a running Caddy keeps: clients, service
 accounts, accounts, grants and tokens. It also checks policy files and hashes
 secrets, for which no server is needed.
 
@@ -127,21 +126,27 @@ func takes(names ...string) cobra.PositionalArgs {
 // readSecret reads a secret from standard input: all of it without the line's
 // end or, from a person, one line that is not shown.
 func readSecret(cmd *cobra.Command, prompt string) (string, error) {
-	in := cmd.InOrStdin()
-	if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		fmt.Fprint(cmd.ErrOrStderr(), prompt)
-		typed, err := term.ReadPassword(int(file.Fd()))
-		fmt.Fprintln(cmd.ErrOrStderr())
-		return string(typed), err
+	file, isTerminal := terminal(cmd)
+	if !isTerminal {
+		return readOneLine(cmd.InOrStdin())
 	}
-	return readLine(in)
+	fmt.Fprint(cmd.ErrOrStderr(), prompt)
+	typed, err := term.ReadPassword(int(file.Fd()))
+	fmt.Fprintln(cmd.ErrOrStderr())
+	return string(typed), err
+}
+
+// terminal returns the terminal on which a person types what a command reads.
+func terminal(cmd *cobra.Command) (*os.File, bool) {
+	file, ok := cmd.InOrStdin().(*os.File)
+	return file, ok && term.IsTerminal(int(file.Fd()))
 }
 
 // maxSecretInput bounds what is read of a secret or token, in bytes.
 const maxSecretInput = 16 << 10
 
-// readLine reads the one line that in holds.
-func readLine(in io.Reader) (string, error) {
+// readOneLine reads the one line that in holds.
+func readOneLine(in io.Reader) (string, error) {
 	content, err := io.ReadAll(io.LimitReader(in, maxSecretInput+1))
 	if err != nil {
 		return "", err

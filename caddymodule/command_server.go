@@ -45,7 +45,7 @@ func forServer(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// server is the admin API of a running Caddy, as a command sees it.
+// adminClient is a command's way to the admin API of a running Caddy.
 type adminClient struct {
 	cmd     *cobra.Command
 	address caddy.NetworkAddress
@@ -100,7 +100,9 @@ func (c *adminClient) findServer() (address, operatorFile string, err error) {
 		}
 		var settings struct {
 			Apps struct {
-				Bearer App `json:"bearer"`
+				Bearer struct {
+					OperatorTokenFile string `json:"operator_token_file"`
+				} `json:"bearer"`
 			} `json:"apps"`
 		}
 		if err := json.Unmarshal(config, &settings); err != nil {
@@ -134,15 +136,13 @@ func (c *adminClient) findToken(configured string) (string, error) {
 	named := cmp.Or(c.flag("operator-token"), os.Getenv(operatorFileVariable))
 	file := cmp.Or(named, configured, defaultOperatorFile())
 	token, err := strongestOperator(file)
-	switch {
-	case err == nil:
-		return token, nil
-	case named == "" && c.address.IsUnixNetwork():
-		return "", nil // the socket may be proof enough; the server says if not
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
-		return "", fmt.Errorf("no operator token: %w; name its file with --operator-token or %s", err, operatorFileVariable)
+	if err != nil && named == "" && (errors.Is(err, fs.ErrNotExist) || c.address.IsUnixNetwork()) {
+		return "", nil // the server may need none, and if it does, it knows where it is
 	}
-	return "", fmt.Errorf("operator token file: %w", err)
+	if err != nil {
+		return "", fmt.Errorf("operator token file: %w", err)
+	}
+	return token, nil
 }
 
 // call performs an operation of the admin API and returns the answer's body,
@@ -194,7 +194,7 @@ func (c *adminClient) send(method, path string, in any) (*http.Response, error) 
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	response, err := c.http.Do(request) //nolint:bodyclose // the caller closes it
+	response, err := c.http.Do(request)
 	if err != nil {
 		if inner, ok := errors.AsType[*url.Error](err); ok {
 			err = inner.Err
@@ -209,7 +209,11 @@ func (c *adminClient) refusal(response *http.Response, body []byte) error {
 	var told struct {
 		Error string `json:"error"`
 	}
-	if json.Unmarshal(body, &told) == nil && told.Error != "" {
+	known := json.Unmarshal(body, &told) == nil && told.Error != ""
+	switch {
+	case known && response.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("%s; name the file with --operator-token or %s", told.Error, operatorFileVariable)
+	case known:
 		return errors.New(told.Error)
 	}
 	if response.StatusCode == http.StatusNotFound {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-bearer/caddy-bearer/issuer"
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -111,6 +112,9 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	case vocabulary == nil:
 		return fmt.Errorf("policy %q is not configured; add to the global options, for example: bearer { policy %s policies/%s.yaml }",
 			e.Policy, cmp.Or(e.Policy, "api"), cmp.Or(e.Policy, "api"))
+	}
+	if err := issuer.CheckURL(e.Issuer); err != nil {
+		return fmt.Errorf("issuer %s: %w", e.Issuer, err)
 	}
 	for what, life := range map[string]caddy.Duration{
 		"code_lifetime": e.CodeLifetime, "access_token_lifetime": e.AccessTokenLifetime, "refresh_token_lifetime": e.RefreshTokenLifetime,

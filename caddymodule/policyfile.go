@@ -99,9 +99,14 @@ type policies struct {
 	slots map[string]*policySlot
 }
 
+// slot returns the slot of a name, which may be empty.
 func (p *policies) slot(name string) *policySlot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.locked(name)
+}
+
+func (p *policies) locked(name string) *policySlot {
 	slot := p.slots[name]
 	if slot == nil {
 		slot = new(policySlot)
@@ -110,16 +115,24 @@ func (p *policies) slot(name string) *policySlot {
 	return slot
 }
 
-// set takes over what a configuration loaded. Names that it does not have are
-// emptied: who rides on them is cut.
-func (p *policies) set(loaded map[string]*loadedPolicy) {
-	for name := range loaded {
-		p.slot(name)
+// add takes over what a configuration loaded.
+func (p *policies) add(loaded map[string]*loadedPolicy) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, policy := range loaded {
+		p.locked(name).present.Store(policy)
 	}
+}
+
+// keepOnly empties the slots of names that a configuration does not have: who
+// rides on them is cut by the next sweep.
+func (p *policies) keepOnly(loaded map[string]*loadedPolicy) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, slot := range p.slots {
-		slot.present.Store(loaded[name])
+		if loaded[name] == nil {
+			slot.present.Store(nil)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -13,13 +14,19 @@ var (
 	publishedSecrets = []string{"AQvfpNrjQAiOcQQxKdwGoC860yVdvE3D2iRGsjZ2qwoeYlZ5po", "demo-secret"}
 )
 
+// refusePublishedID fails if the id is a published one.
+func refusePublishedID(id string) error {
+	if slices.Contains(publishedIDs, id) {
+		return fmt.Errorf("the id %s is published and serves the sandbox only", id)
+	}
+	return nil
+}
+
 // refusePublished fails if the id or the secret behind the hash is a published
 // one.
 func refusePublished(id, secretHash string) error {
-	for _, published := range publishedIDs {
-		if id == published {
-			return fmt.Errorf("the id %s is published and serves the sandbox only", id)
-		}
+	if err := refusePublishedID(id); err != nil {
+		return err
 	}
 	for _, secret := range publishedSecrets {
 		match, err := token.MatchPassword(secretHash, secret)

@@ -33,7 +33,11 @@ func requestID(r *http.Request) string {
 }
 
 func replacer(r *http.Request) *caddy.Replacer {
-	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return caddy.NewEmptyReplacer() // outside a Caddy server: in a test of a handler alone
+	}
+	return repl
 }
 
 // hideFromAccessLog keeps the request out of Caddy's access log, which would

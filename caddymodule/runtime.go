@@ -36,17 +36,18 @@ type runtime struct {
 	applying  sync.Mutex
 	store     store.Store
 	root      *token.RootKey
-	operators *operators
 	stopWatch context.CancelFunc
 
-	log   atomic.Pointer[zap.Logger]
-	ready atomic.Bool
+	log       atomic.Pointer[zap.Logger]
+	operators atomic.Pointer[operators]
+	ready     atomic.Bool
 }
 
 // world is one environment at run time.
 type world struct {
 	authority *token.Authority
 	secrets   *token.Secrets
+	throttle  *issuer.Throttle
 	issuer    atomic.Pointer[issuer.Issuer] // nil until the environment was opened
 }
 
@@ -60,17 +61,18 @@ func borrowRuntime(s *Store) (*runtime, error) {
 	value, _, err := runtimes.LoadOrNew(key, func() (caddy.Destructor, error) {
 		return newRuntime(key, path), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return value.(*runtime), nil
+	rt, _ := value.(*runtime) // nil beside an error
+	return rt, err
 }
 
 func newRuntime(key, path string) *runtime {
 	rt := &runtime{key: key, path: path, worlds: map[store.Environment]*world{}}
 	rt.policies.slots = map[string]*policySlot{}
 	for _, env := range []store.Environment{store.Production, store.Sandbox} {
-		rt.worlds[env] = &world{authority: token.NewAuthority(env, time.Now)}
+		rt.worlds[env] = &world{
+			authority: token.NewAuthority(env, time.Now),
+			throttle:  issuer.NewThrottle(time.Now()),
+		}
 	}
 	rt.log.Store(zap.NewNop())
 	return rt
@@ -105,12 +107,13 @@ func (rt *runtime) apply(app *App) error {
 	if err := rt.open(ctx, app); err != nil {
 		return err
 	}
-	rt.policies.set(app.policies)
+	rt.policies.add(app.policies)
 	for _, name := range sortedKeys(app.Environments) {
 		if err := rt.applyEnvironment(ctx, app, name); err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)
 		}
 	}
+	rt.policies.keepOnly(app.policies)
 	for env, w := range rt.worlds {
 		if app.Environments[env] == nil {
 			w.issuer.Store(nil)
@@ -120,6 +123,10 @@ func (rt *runtime) apply(app *App) error {
 		}
 	}
 	rt.ready.Store(true)
+	app.log.Info("serving",
+		zap.String("store", rt.path),
+		zap.Any("environments", sortedKeys(app.Environments)),
+		zap.Any("policies", app.revisions()))
 	return nil
 }
 
@@ -135,9 +142,11 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 	if rt.root, err = token.BindRootKey(ctx, rt.store, app.RootKeyFile); err != nil {
 		return err
 	}
-	if rt.operators, err = openOperators(app.OperatorTokenFile); err != nil {
+	operators, err := openOperators(app.OperatorTokenFile)
+	if err != nil {
 		return err
 	}
+	rt.operators.Store(operators)
 	if rt.stopWatch == nil {
 		var watching context.Context
 		watching, rt.stopWatch = context.WithCancel(ctx)
@@ -150,7 +159,7 @@ func (rt *runtime) openStore(ctx context.Context) (store.Store, error) {
 	if err := os.MkdirAll(filepath.Dir(rt.path), 0o700); err != nil {
 		return nil, fmt.Errorf("store %s: %w", rt.path, err)
 	}
-	return sqlite.Open(ctx, sqlite.Options{
+	st, err := sqlite.Open(ctx, sqlite.Options{
 		Path: rt.path,
 		Log:  rt.log.Load(),
 		Committed: func(revs []store.Revocation) {
@@ -159,6 +168,10 @@ func (rt *runtime) openStore(ctx context.Context) (store.Store, error) {
 			}
 		},
 	})
+	if err != nil {
+		return nil, err // and not a nil *sqlite.Store, which is no nil store.Store
+	}
+	return st, nil
 }
 
 func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.Environment) error {
@@ -186,7 +199,7 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		Policy:          vocabulary.get,
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
-		ClientIP:        clientIP, RequestID: requestID,
+		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID,
 		Now: time.Now, Log: app.log.Named("issuer"),
 	})
 	if err != nil {

@@ -44,6 +44,9 @@ type Options struct {
 	// long access tokens live is for the Authority to say.)
 	CodeLifetime, RefreshLifetime time.Duration
 
+	// Throttle counts wrong secrets. Who replaces an Issuer by another hands it
+	// on, or a reload would forgive everybody. Nil: one of its own.
+	Throttle *Throttle
 	// ClientIP tells whose secrets are throttled. Nil: the peer's address.
 	ClientIP func(*http.Request) string
 	// RequestID joins log lines and audit rows to those of others. Nil: none.
@@ -73,7 +76,7 @@ type Issuer struct {
 	now       func() time.Time
 	log       *zap.Logger
 
-	throttle *throttle
+	throttle *Throttle
 	mux      *http.ServeMux
 }
 
@@ -96,7 +99,7 @@ func New(o Options) (*Issuer, error) {
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
 		clientIP: o.ClientIP, requestID: o.RequestID, now: o.Now, log: o.Log,
-		throttle: newThrottle(o.Now()),
+		throttle: o.Throttle,
 	}
 	i.mux = i.routes(base.Path)
 	return i, nil
@@ -115,6 +118,15 @@ func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
+	if o.Throttle == nil {
+		o.Throttle = NewThrottle(o.Now())
+	}
+}
+
+// CheckURL reports what is wrong with an issuer identifier, if anything is.
+func CheckURL(raw string) error {
+	_, err := parseIssuerURL(raw)
+	return err
 }
 
 // parseIssuerURL refuses what could not be compared as a string (RFC 8414 §2)

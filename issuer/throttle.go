@@ -18,7 +18,7 @@ const (
 // throttleBuckets of either kind are all there ever are: 1 MiB together.
 const throttleBuckets = 1 << 16
 
-// throttle slows down who guesses secrets. It counts failures only: who
+// Throttle slows down who guesses secrets. It counts failures only: who
 // presents right secrets is never slowed by their number. Once a bucket is
 // full, right secrets too are refused there, or guessing would go on unslowed;
 // from another address they work.
@@ -29,8 +29,9 @@ const throttleBuckets = 1 << 16
 // buckets are shared makes newcomers who fall into a full one wait along: that
 // is chosen over making room by forgetting offenders. An attacker's failures
 // cost an argon2id computation each, of which two run at a time, so that even
-// he cannot fill more than a small part of the buckets.
-type throttle struct {
+// he cannot fill more than a small part of the buckets. It is safe for concurrent
+// use.
+type Throttle struct {
 	seed  maphash.Seed
 	start time.Time
 
@@ -43,8 +44,9 @@ type throttle struct {
 // (the generic cell rate algorithm).
 type bucket time.Duration
 
-func newThrottle(now time.Time) *throttle {
-	return &throttle{
+// NewThrottle returns a Throttle that has seen no failure yet.
+func NewThrottle(now time.Time) *Throttle {
+	return &Throttle{
 		seed: maphash.MakeSeed(), start: now,
 		pairs: make([]bucket, throttleBuckets), addresses: make([]bucket, throttleBuckets),
 	}
@@ -58,7 +60,7 @@ type party struct {
 
 // admit says whether secrets of these parties, presented from the address, will
 // be looked at. The error tells how long to wait.
-func (t *throttle) admit(now time.Time, address string, parties ...party) error {
+func (t *Throttle) admit(now time.Time, address string, parties ...party) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.refusal(now.Sub(t.start), address, parties)
@@ -68,7 +70,7 @@ func (t *throttle) admit(now time.Time, address string, parties ...party) error 
 // wrong presented wrong secrets. It fails if the attempt must be refused without
 // saying whether it was right: others that were under way at the same time have
 // filled the bucket meanwhile.
-func (t *throttle) settle(now time.Time, address string, parties, wrong []party) error {
+func (t *Throttle) settle(now time.Time, address string, parties, wrong []party) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := now.Sub(t.start)
@@ -82,7 +84,7 @@ func (t *throttle) settle(now time.Time, address string, parties, wrong []party)
 	return nil
 }
 
-func (t *throttle) refusal(at time.Duration, address string, parties []party) error {
+func (t *Throttle) refusal(at time.Duration, address string, parties []party) error {
 	wait := t.address(address).wait(at, wrongPerAddress)
 	for _, p := range parties {
 		wait = max(wait, t.pair(p, address).wait(at, wrongPerPair))
@@ -93,11 +95,11 @@ func (t *throttle) refusal(at time.Duration, address string, parties []party) er
 	return nil
 }
 
-func (t *throttle) address(address string) *bucket {
+func (t *Throttle) address(address string) *bucket {
 	return &t.addresses[maphash.String(t.seed, address)%throttleBuckets]
 }
 
-func (t *throttle) pair(p party, address string) *bucket {
+func (t *Throttle) pair(p party, address string) *bucket {
 	key := struct {
 		party
 		address string

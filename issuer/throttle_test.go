@@ -137,7 +137,7 @@ func TestThrottleParallelGuesses(t *testing.T) {
 
 func TestThrottleSettlesByTheStateAtTheEnd(t *testing.T) {
 	now := time.Now()
-	th := newThrottle(now)
+	th := NewThrottle(now)
 	bot := []party{{kindClient, "bot"}}
 	if err := th.admit(now, "a", bot...); err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestThrottleSettlesByTheStateAtTheEnd(t *testing.T) {
 // was throttled is let off.
 func TestThrottleFull(t *testing.T) {
 	now := time.Now()
-	th := newThrottle(now)
+	th := NewThrottle(now)
 	for k := range th.pairs {
 		th.pairs[k], th.addresses[k] = bucket(time.Minute), bucket(time.Minute)
 	}
