@@ -40,6 +40,15 @@ func (g *Gate) checkUnder(x *exchange, r *http.Request, p *policy.Policy) (Decis
 	if !ok {
 		return Decision{}, g.refuse(r, flawNoRoute)
 	}
+	d, refusal := g.checkRoute(x, r, p, &m)
+	if refusal != nil {
+		refusal.Route = m.Route
+	}
+	return d, refusal
+}
+
+// checkRoute is steps 4 to 7 for the route that was matched.
+func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *policy.Match) (Decision, *Refusal) {
 	var lease *token.Lease
 	if !m.Route.Public {
 		raw, flaw := credential(r, m.Route)
@@ -52,14 +61,14 @@ func (g *Gate) checkUnder(x *exchange, r *http.Request, p *policy.Policy) (Decis
 		}
 	}
 	lease, refusal := g.judge(x, r, lease)
-	if refusal == nil {
-		var d Decision
-		if d, refusal = g.decide(x, r, p, &m, lease); refusal == nil {
-			return d, nil
-		}
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	d, refusal := g.decide(x, r, p, m, lease)
+	if refusal != nil {
 		g.authority.Leave(&x.Ride)
 	}
-	return Decision{}, refusal
+	return d, refusal
 }
 
 // match is step 3: the route that the policy has for the request. A policy
@@ -139,9 +148,9 @@ func (g *Gate) decide(x *exchange, r *http.Request, p *policy.Policy, m *policy.
 	case d.Allow:
 		return Decision{Route: d.Route, Reason: d.Reason.String(), Lease: lease}, nil
 	case d.Reason == policy.ReasonInsufficientScope:
-		return Decision{}, g.refuseScope(r, x.method, d.Route, p.Missing(m, facts.Scopes))
+		return Decision{}, g.refuseScope(r, x.method+" "+d.Route.Path, p.Missing(m, facts.Scopes))
 	case d.Reason == policy.ReasonAccountNotGranted:
-		return Decision{}, g.refuse(r, flawAccount).at(d.Route)
+		return Decision{}, g.refuse(r, flawAccount)
 	default:
 		return Decision{}, g.refuse(r, flawNoRoute)
 	}

@@ -110,6 +110,7 @@ func TestSubprotocolCredential(t *testing.T) {
 		{"no offer, header", "/ws", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: market.v1"}, 200, "market.v1"},
 		{"header too", "/ws", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: bearer, " + good}, 400, ""},
 		{"twice", "/ws", []string{"Sec-WebSocket-Protocol: bearer, " + good + ", bearer, " + good}, 400, ""},
+		{"twice, token once", "/ws", []string{"Sec-WebSocket-Protocol: bearer, bearer, " + good}, 400, ""},
 		{"query too", "/ws?access_token=x", []string{"Sec-WebSocket-Protocol: bearer, " + good}, 400, ""},
 		{"malformed header too", "/ws", []string{"Authorization: Bearer  x", "Sec-WebSocket-Protocol: bearer, " + good}, 400, ""},
 		{"without a token", "/ws", []string{"Sec-WebSocket-Protocol: bearer"}, 400, ""},

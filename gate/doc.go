@@ -21,12 +21,12 @@
 // # The eight steps
 //
 // Each is one function: sanitize (1), judgePath (2), match (3), credential (4),
-// prove (5), judge (6), decide (7), identify (8). Gate.check is steps 2 to 7,
+// prove (5), judge (6), decide (7), forward (8). Gate.check is steps 2 to 7,
 // and allocates nothing for a token that is in the cache.
 //
 // # Riding
 //
 // An allowed request is served by the next handler with a derived context, which
 // ends when the token does, and a response writer that knows streams. See
-// exchange.go, response.go, stream.go and websocket.go.
+// exchange.go, response.go, stream.go (events), frames.go and conn.go (WebSocket).
 package gate

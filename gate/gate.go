@@ -24,7 +24,8 @@ type Options struct {
 	Authority *token.Authority
 
 	// Policy returns the present revision. If it returns nil, because the policy
-	// was removed, everything is refused as if no route matched.
+	// was removed, everything is refused as if no route matched. Sweeps call it
+	// under a lock: it must not block.
 	Policy func() *policy.Policy
 
 	Realm        string // of the challenge; "api" by default
@@ -132,7 +133,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	out := &response{inner: w, cancel: cancel, hold: g.hold, upgrade: upgradeOf(r)}
-	out.offered = g.forward(r, &d)
+	out.offered = g.forward(r, &d, &out.identity)
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		w.Header().Set("Connection", "close")
 	}
@@ -140,7 +141,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	x.board(out)
 	defer func() {
 		if cause := out.finish(); cause != "" {
-			err = g.settle(out, r, cause, recover(), err)
+			err = g.settle(out, r, d.Route, cause, recover(), err)
 		}
 	}()
 	if g.allowed != nil {
@@ -152,15 +153,17 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 // settle ends an exchange that was cut: politely where the protocol lets us,
 // with a refusal where nothing was sent yet, and otherwise so that the client
 // can tell that the answer is not complete.
-func (g *Gate) settle(out *response, r *http.Request, cause token.Cause, recovered any, err error) error {
-	aborted := recovered == http.ErrAbortHandler
+func (g *Gate) settle(out *response, r *http.Request, route *policy.Route, cause token.Cause, recovered any, err error) error {
+	aborted := recovered == http.ErrAbortHandler //nolint:errorlint // as net/http compares
 	switch {
 	case recovered != nil && !aborted, out.hijacked() && aborted:
 		panic(recovered)
 	case out.hijacked():
 		return err
 	case !out.wroteHeader:
-		return g.refuseCut(r, cause, err)
+		refusal := g.refuseCut(r, cause, err)
+		refusal.Route = route
+		return refusal
 	case out.farewell(cause):
 		return nil
 	case aborted || out.late.Load():

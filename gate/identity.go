@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // IdentityHeaders are the names of the headers that tell the upstream who is
@@ -78,31 +80,29 @@ func reserved(name string) bool {
 
 // forward is step 8: it makes the headers what the upstream may trust, and
 // reports whether a token was offered as a subprotocol, which the answer then
-// has to select.
-func (g *Gate) forward(r *http.Request, d *Decision) (offered bool) {
+// has to select. The headers' values will live in values.
+func (g *Gate) forward(r *http.Request, d *Decision, values *[identityHeaders]string) (offered bool) {
 	if d.Lease == nil || !g.forwardToken {
 		delete(r.Header, "Authorization")
 	}
 	if d.Lease == nil && r.URL.RawQuery != "" {
 		stripQuery(r)
 	}
-	if values := r.Header["Sec-Websocket-Protocol"]; len(values) > 0 {
-		offered = stripSubprotocol(r.Header, values)
+	if offers := r.Header["Sec-Websocket-Protocol"]; len(offers) > 0 {
+		offered = stripSubprotocol(r.Header, offers)
 	}
-	g.identity.identify(r.Header, d)
+	g.identity.identify(r.Header, d.Lease, values)
 	return offered
 }
 
 // identify sets all identity headers, empty ones too: an upstream must never
-// find a name that nobody has set. The values share one new array, because
-// handlers behind us may change them in place.
-func (id *identity) identify(h http.Header, d *Decision) {
-	values := make([]string, identityHeaders)
-	if lease := d.Lease; lease != nil {
+// find a name that nobody has set. The values share one array that belongs to
+// the request, because handlers behind us may change them in place.
+func (id *identity) identify(h http.Header, lease *token.Lease, values *[identityHeaders]string) {
+	if lease != nil {
 		values[0] = encode(lease.Subject)
 		values[1] = encode(lease.Client)
-		values[2] = encodeList(lease.Accounts)
-		values[3] = encodeList(lease.Scopes)
+		values[2], values[3] = encodeLists(lease.Accounts, lease.Scopes)
 	}
 	values[4] = id.environment
 	for i, name := range id.names {
@@ -119,27 +119,23 @@ func encode(s string) string {
 	return string(appendEncoded(nil, s))
 }
 
-// encodeList joins the encoded items with single blanks.
-func encodeList(items []string) string {
-	switch len(items) {
-	case 0:
-		return ""
-	case 1:
-		return encode(items[0])
-	}
-	var space [256]byte
-	list := space[:0]
+// encodeLists encodes two lists, each with single blanks between its items. The
+// results are parts of one string: an allocation less.
+func encodeLists(a, b []string) (string, string) {
+	var space [512]byte
+	first := appendList(space[:0], a)
+	both := string(appendList(first, b))
+	return both[:len(first)], both[len(first):]
+}
+
+func appendList(dst []byte, items []string) []byte {
 	for i, item := range items {
 		if i > 0 {
-			list = append(list, ' ')
+			dst = append(dst, ' ')
 		}
-		if visible(item) {
-			list = append(list, item...)
-		} else {
-			list = appendEncoded(list, item)
-		}
+		dst = appendEncoded(dst, item)
 	}
-	return string(list)
+	return dst
 }
 
 func visible(s string) bool {
@@ -152,6 +148,9 @@ func visible(s string) bool {
 }
 
 func appendEncoded(dst []byte, s string) []byte {
+	if visible(s) {
+		return append(dst, s...)
+	}
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
 		c := s[i]

@@ -15,15 +15,15 @@ import (
 // The codes of problem documents. Each has a page of its own: the prefix
 // Options.Problems with the code's underscores as hyphens.
 const (
-	CodeInvalidRequest     = "invalid_request"         // 400
-	CodeNoCredentials      = "no_credentials"          // 401
-	CodeInvalidToken       = "invalid_token"           // 401
-	CodeInsufficientScope  = "insufficient_scope"      // 403
-	CodeAccountNotGranted  = "account_not_granted"     // 403
-	CodeNoRoute            = "no_route"                // 403
-	CodeMethodNotAllowed   = "method_not_allowed"      // 405
-	CodeURITooLong         = "uri_too_long"            // 414
-	CodeTemporarilyUnknown = "temporarily_unavailable" // 503
+	CodeInvalidRequest    = "invalid_request"         // 400
+	CodeNoCredentials     = "no_credentials"          // 401
+	CodeInvalidToken      = "invalid_token"           // 401
+	CodeInsufficientScope = "insufficient_scope"      // 403
+	CodeAccountNotGranted = "account_not_granted"     // 403
+	CodeNoRoute           = "no_route"                // 403
+	CodeMethodNotAllowed  = "method_not_allowed"      // 405
+	CodeURITooLong        = "uri_too_long"            // 414
+	CodeUnavailable       = "temporarily_unavailable" // 503
 )
 
 // retryAfter is what a 503 asks for: the store is back, or busy, within that.
@@ -91,7 +91,7 @@ func anonymous(reason, detail string) *flaw {
 }
 
 func unavailable(reason, detail string) *flaw {
-	return &flaw{status: http.StatusServiceUnavailable, code: CodeTemporarilyUnknown, reason: reason, title: "Try again", detail: detail}
+	return &flaw{status: http.StatusServiceUnavailable, code: CodeUnavailable, reason: reason, title: "Try again", detail: detail}
 }
 
 // Refusal is the error for a request that was refused. Nothing in it comes from
@@ -106,7 +106,7 @@ type Refusal struct {
 	// with the scopes that the token lacks. Hidden scopes are not named.
 	Missing    [][]string
 	RetryAfter time.Duration // 0: none
-	Route      *policy.Route // nil: none was found, or it does not matter
+	Route      *policy.Route // nil: none was matched
 
 	challenge string // empty: none
 	problems  string
@@ -153,11 +153,6 @@ func (f *Refusal) because(err error) *Refusal {
 	return f
 }
 
-func (f *Refusal) at(route *policy.Route) *Refusal {
-	f.Route = route
-	return f
-}
-
 // refuseInvalid answers for a token that was not accepted. What is wrong with
 // it is told to none but its owner.
 func (g *Gate) refuseInvalid(r *http.Request, invalid *token.Invalid) *Refusal {
@@ -188,8 +183,8 @@ func (g *Gate) refuseVerdict(r *http.Request, v token.Verdict, lease *token.Leas
 
 // refuseScope names what the token lacks: the first alternative in the
 // challenge, which has room for one, and all of them in the body.
-func (g *Gate) refuseScope(r *http.Request, method string, route *policy.Route, missing [][]string) *Refusal {
-	refusal := g.refuse(r, flawScope).at(route)
+func (g *Gate) refuseScope(r *http.Request, what string, missing [][]string) *Refusal {
+	refusal := g.refuse(r, flawScope)
 	refusal.Missing = missing
 	needs := "a scope that the token lacks"
 	if len(missing) > 0 {
@@ -202,7 +197,7 @@ func (g *Gate) refuseScope(r *http.Request, method string, route *policy.Route, 
 	} else {
 		refusal.Missing = [][]string{}
 	}
-	refusal.Detail = method + " " + route.Path + " needs " + needs
+	refusal.Detail = what + " needs " + needs
 	return refusal
 }
 

@@ -24,6 +24,8 @@ type response struct {
 	upgrade upgradeKind
 	offered bool // the client offered its token as a subprotocol
 
+	identity [identityHeaders]string // the request's, here to save an allocation
+
 	streaming atomic.Bool
 	stopped   atomic.Bool // cut, or over
 	late      atomic.Bool // something was refused because of stopped
@@ -63,6 +65,11 @@ func (o *response) finish() token.Cause {
 	o.stopped.Store(true)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.conn != nil && o.cause != "" {
+		// The cut still uses the connection, whose owner looks at it as soon as
+		// the handler has returned.
+		<-o.conn.ended
+	}
 	if o.release != nil {
 		o.release()
 	}

@@ -12,8 +12,8 @@ func (g *Gate) sanitize(r *http.Request) *flaw {
 	if values := r.Header["Connection"]; len(values) > 0 && !harmless(values) {
 		return flawConnection
 	}
-	if values := r.Header["Upgrade"]; len(values) > 0 && !(r.Method == http.MethodGet &&
-		len(values) == 1 && strings.EqualFold(values[0], "websocket")) {
+	if values := r.Header["Upgrade"]; len(values) > 0 &&
+		(r.Method != http.MethodGet || len(values) > 1 || !strings.EqualFold(values[0], "websocket")) {
 		dropUpgrade(r.Header)
 	}
 	for name := range r.Header {
@@ -138,7 +138,7 @@ func (id *identity) judgeFolded(name string) origin {
 		return forged
 	}
 	// The proxy sets X-Forwarded-For and its kin, in the usual spelling only.
-	if hasPrefix(folded, "x-forwarded-") && (strings.Contains(name, "_") || strings.Contains(name, ".")) {
+	if hasPrefix(folded, "x-forwarded-") && !strings.EqualFold(name, string(folded)) {
 		return forged
 	}
 	for _, own := range id.unusual {

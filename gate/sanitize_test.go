@@ -49,7 +49,7 @@ func TestForgedHeaders(t *testing.T) {
 		"X-Original-URL", "X_Original_URL", "X-Rewrite-URL",
 		"X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X_Method_Override",
 		"Forwarded", "X-Real-IP", "X_Real_IP", "True-Client-IP", "True_Client_Ip", "CF-Connecting-IP", "CF_Connecting_IP", "X-Client-IP",
-		"X_Forwarded_For", "X-Forwarded_Proto",
+		"X_Forwarded_For", "X-Forwarded_Proto", "X.Forwarded.Host",
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp := raw(t, server, get("/health", name+": forged", name+": forged again"))
@@ -181,4 +181,3 @@ func usualHeader(authorization string) http.Header {
 		"Content-Type": {"application/json"}, "Authorization": {authorization},
 	}
 }
-

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 
@@ -27,20 +28,20 @@ func eventOf(cause token.Cause) string {
 
 // isEventStream reports whether the answer is server-sent events.
 func isEventStream(header http.Header) bool {
-	const eventStream = "text/event-stream"
 	values := header["Content-Type"]
 	if len(values) == 0 {
 		return false
 	}
 	mediaType, _, _ := strings.Cut(values[0], ";")
-	return strings.EqualFold(trim(mediaType), eventStream)
+	return strings.EqualFold(trim(mediaType), "text/event-stream")
 }
 
 // events follows an event stream, so as to know whether an event could follow:
 // a half event with our lines behind it would reach the client as a whole one.
 type events struct {
 	polite bool // an event may be added at the end at all
-	tail   string
+	begun  bool
+	tail   [4]byte
 }
 
 func newEvents(header http.Header) events {
@@ -49,17 +50,16 @@ func newEvents(header http.Header) events {
 
 // follow remembers the last bytes.
 func (e *events) follow(p []byte) {
-	if len(p) > 4 {
-		p = p[len(p)-4:]
-	}
-	tail := e.tail + string(p)
-	e.tail = tail[max(0, len(tail)-4):]
+	e.begun = e.begun || len(p) > 0
+	p = p[max(0, len(p)-len(e.tail)):]
+	copy(e.tail[:], e.tail[len(p):])
+	copy(e.tail[len(e.tail)-len(p):], p)
 }
 
 // between reports whether the stream stands between two events.
 func (e *events) between() bool {
-	return e.tail == "" || strings.HasSuffix(e.tail, "\n\n") ||
-		strings.HasSuffix(e.tail, "\r\n\r\n") || strings.HasSuffix(e.tail, "\r\r")
+	return !e.begun || bytes.HasSuffix(e.tail[:], []byte("\n\n")) ||
+		bytes.Equal(e.tail[:], []byte("\r\n\r\n")) || bytes.HasSuffix(e.tail[:], []byte("\r\r"))
 }
 
 // farewell ends a stream that was cut as its protocol has it, if the stream

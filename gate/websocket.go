@@ -50,11 +50,11 @@ func subprotocolToken(offers []string) (raw string, count int) {
 		for offer := range strings.SplitSeq(list, ",") {
 			offer = trim(offer)
 			switch {
-			case announced:
-				raw, announced = offer, false
 			case strings.EqualFold(offer, "bearer"):
 				count++
 				announced = true
+			case announced:
+				raw, announced = offer, false
 			}
 		}
 	}
@@ -73,10 +73,10 @@ func stripSubprotocol(h http.Header, offers []string) bool {
 		for offer := range strings.SplitSeq(list, ",") {
 			offer = trim(offer)
 			switch {
-			case announced:
-				announced = false
 			case strings.EqualFold(offer, "bearer"):
 				announced = true
+			case announced:
+				announced = false
 			case offer != "":
 				kept = append(kept, offer)
 			}

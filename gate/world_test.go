@@ -52,6 +52,9 @@ type world struct {
 	offset atomic.Int64 // of the clock, in nanoseconds
 	rules  atomic.Pointer[policy.Policy]
 	broken atomic.Pointer[error] // the look-ups of the store fail with it
+
+	settings   token.Settings
+	afterFound func() // runs between a look-up in the store and its use
 }
 
 // lookups is a store whose look-ups can be made to fail.
@@ -64,7 +67,11 @@ func (l lookups) TokenByHash(ctx context.Context, env store.Environment, hash st
 	if err := l.w.broken.Load(); err != nil {
 		return store.Token{}, store.Standing{}, *err
 	}
-	return l.Store.TokenByHash(ctx, env, hash)
+	row, standing, err := l.Store.TokenByHash(ctx, env, hash)
+	if l.w.afterFound != nil {
+		l.w.afterFound()
+	}
+	return row, standing, err
 }
 
 func loadPolicy(t testing.TB, src string) *policy.Policy {
@@ -95,10 +102,11 @@ func openWorld(t testing.TB, change func(*Options)) *world {
 		t.Fatal(err)
 	}
 	vocabulary := w.rules.Load()
-	if err := a.Configure(token.Settings{
+	w.settings = token.Settings{
 		Issuer: "https://as.test", Audience: "https://gw.test", AccessLifetime: time.Hour, CacheBytes: 256 << 20,
 		Policy: func() *policy.Policy { return vocabulary },
-	}); err != nil {
+	}
+	if err := a.Configure(w.settings); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Open(ctx, lookups{st, w}, root); err != nil {
