@@ -160,7 +160,7 @@ func TestRevocationByCommandAfterARejectedReload(t *testing.T) {
 				t.Fatalf("revoke by command: exit %d: %s", code, complaint)
 			}
 			s.answer(s.call("GET", "/api/v1/accounts", got.Access), 401, nil)
-			if err, _ := ws.end(); err == nil {
+			if _, err := ws.end(); err == nil {
 				t.Error("the stream goes on")
 			}
 			if complaint := s.reload(good); complaint != "" {
@@ -189,7 +189,7 @@ func TestReloadToAnotherStoreCutsTheOldOnesStreams(t *testing.T) {
 	if complaint := s.reload(other); complaint != "" {
 		t.Fatal(complaint)
 	}
-	if err, _ := ws.end(); err == nil {
+	if _, err := ws.end(); err == nil {
 		t.Error("a stream of the old store goes on where no revocation reaches it")
 	}
 	s.answer(s.call("GET", "/api/v1/events", got.Access), 401, nil)

@@ -145,7 +145,7 @@ func TestClientRemovedFromTheConfigurationIsDead(t *testing.T) {
 		t.Fatal(complaint)
 	}
 	s.answer(s.call("GET", "/api/v1/accounts", got.Access), 401, nil)
-	if err, _ := ws.end(); err == nil {
+	if _, err := ws.end(); err == nil {
 		t.Error("its stream goes on")
 	}
 	s.answer(s.form("/oauth2/revoke", "token=x"), 401, nil)

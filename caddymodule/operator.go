@@ -109,7 +109,7 @@ func strongestOperator(path string) (string, error) {
 // a token. A role may have several tokens, so that a new one can be handed out
 // before the old one is removed. There is at least one.
 func readOperatorFile(path string) ([]operatorToken, error) {
-	file, err := os.Open(path) //nolint:gosec // whoever runs the program names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ type stream struct {
 func (s *server) openWebSocket(token string) *stream {
 	s.t.Helper()
 	header := http.Header{"Authorization": {"Bearer " + token}}
-	conn, _, err := websocket.Dial(context.Background(), strings.Replace(s.api, "http", "ws", 1)+"/api/v1/stream", &websocket.DialOptions{HTTPHeader: header}) //nolint:bodyclose // the connection owns it
+	conn, _, err := websocket.Dial(context.Background(), strings.Replace(s.api, "http", "ws", 1)+"/api/v1/stream", &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func (s *server) openEvents(name string, client *http.Client, base, token string
 	s.t.Helper()
 	request := s.request("GET", base+"/api/v1/events", nil)
 	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := client.Do(request) //nolint:bodyclose // closed in Cleanup
+	response, err := client.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -115,13 +115,13 @@ func (st *stream) alive(t testing.TB) {
 	}
 }
 
-// end reads until the stream is over and returns how it ended, with the time
-// that it took.
-func (st *stream) end() (error, time.Duration) {
+// end reads until the stream is over and returns the time that it took, and how
+// it ended.
+func (st *stream) end() (time.Duration, error) {
 	begin := time.Now()
 	for {
 		if err := st.next(); err != nil {
-			return err, time.Since(begin)
+			return time.Since(begin), err
 		}
 	}
 }
@@ -146,7 +146,7 @@ func TestRevocationCutsLiveStreams(t *testing.T) {
 
 	s.revoke(got.Access)
 	for _, st := range streams {
-		err, took := st.end()
+		took, err := st.end()
 		if took > time.Second {
 			t.Errorf("%s lived on for %s after the revocation's answer", st.name, took)
 		}
@@ -188,10 +188,10 @@ func TestStreamsSurviveWhatDoesNotConcernThem(t *testing.T) {
 
 	// The old configuration's streams still hear of a revocation.
 	s.revoke(got.Refresh)
-	if err, took := ws.end(); took > time.Second || websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+	if took, err := ws.end(); took > time.Second || websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 		t.Errorf("WebSocket after %s: %v", took, err)
 	}
-	if _, took := sse.end(); took > time.Second {
+	if took, _ := sse.end(); took > time.Second {
 		t.Errorf("SSE lived on for %s", took)
 	}
 }
@@ -203,7 +203,7 @@ func TestPolicyChangeDropsOnlyWhatItForbids(t *testing.T) {
 	sse := s.openEvents("SSE", http.DefaultClient, s.api, got.Access)
 	ws.alive(t)
 	s.write("policy.yaml", strings.Replace(testPolicy, `path: "/api/v1/events"}, require: {scopes: [read:market]}`, `path: "/api/v1/events"}, require: {scopes: [trade:orders]}`, 1))
-	if err, _ := sse.end(); err == nil {
+	if _, err := sse.end(); err == nil {
 		t.Error("SSE goes on under a policy that forbids it")
 	}
 	ws.alive(t)
@@ -222,7 +222,7 @@ func TestSIGTERMWithLiveStreamsExitsSoon(t *testing.T) {
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("exit took %s", took)
 	}
-	if err, _ := ws.end(); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+	if _, err := ws.end(); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("WebSocket closed with %v, want 1001", err)
 	}
 }

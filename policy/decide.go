@@ -11,6 +11,7 @@ type Facts struct {
 // Reason says why a decision is as it is.
 type Reason uint8
 
+// The reasons.
 const (
 	ReasonNoRoute           Reason = iota // no route matches: default deny
 	ReasonInsufficientScope               // no alternative is satisfied

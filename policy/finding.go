@@ -10,6 +10,7 @@ import (
 // Severity tells a finding that prevents loading from one that does not.
 type Severity uint8
 
+// The severities. Lint finds warnings; an error prevents loading.
 const (
 	SeverityError Severity = iota
 	SeverityWarning

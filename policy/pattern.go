@@ -169,7 +169,8 @@ func (t methodTable) first(set methodSet) string {
 // checkMethod says what is wrong with a method: it is an upper-case token.
 func checkMethod(method string) error {
 	for _, c := range strings.ToUpper(method) {
-		if !('A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c)) {
+		token := 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+		if !token {
 			return fmt.Errorf("method %q is not a token", method)
 		}
 	}

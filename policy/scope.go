@@ -9,6 +9,7 @@ import (
 // of those below it.
 type Risk uint8
 
+// The risks, from the least to the worst.
 const (
 	RiskRead     Risk = iota // sees
 	RiskTrade                // changes positions, but moves nothing out

@@ -163,11 +163,3 @@ func (d digest) Scan(src any) error {
 	copy(d.to[:], b)
 	return nil
 }
-
-// nullable is NULL for the zero hash.
-func nullable(h store.Hash) any {
-	if h == (store.Hash{}) {
-		return nil
-	}
-	return h[:]
-}

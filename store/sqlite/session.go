@@ -57,7 +57,7 @@ func (s *session) prepare(query string) (*sql.Stmt, error) {
 
 // exec runs a query and returns how many rows it changed.
 func (s *session) exec(query string, args ...any) (int64, error) {
-	stmt, err := s.prepare(query)
+	stmt, err := s.prepare(query) //nolint:sqlclosecheck // the session keeps its statements and closes them all
 	if err != nil {
 		return 0, s.judge(err)
 	}
@@ -72,7 +72,7 @@ func (s *session) exec(query string, args ...any) (int64, error) {
 // each calls row for every row of a query's result, with the function that
 // scans it.
 func (s *session) each(row func(scan func(...any) error) error, query string, args ...any) error {
-	stmt, err := s.prepare(query)
+	stmt, err := s.prepare(query) //nolint:sqlclosecheck // the session keeps its statements and closes them all
 	if err != nil {
 		return s.judge(err)
 	}
@@ -80,7 +80,7 @@ func (s *session) each(row func(scan func(...any) error) error, query string, ar
 	if err != nil {
 		return s.judge(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err has told what went wrong
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
 			return err
