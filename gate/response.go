@@ -32,6 +32,7 @@ type response struct {
 
 	mu      sync.Mutex // guards the following against the sweep
 	cause   token.Cause
+	over    bool // next has returned
 	conn    *frameConn
 	release func()
 
@@ -44,7 +45,7 @@ type response struct {
 // cut ends the exchange, once. It does not block.
 func (o *response) cut(cause token.Cause) {
 	o.mu.Lock()
-	if o.cause != "" {
+	if o.cause != "" || o.over {
 		o.mu.Unlock()
 		return
 	}
@@ -60,20 +61,22 @@ func (o *response) cut(cause token.Cause) {
 }
 
 // finish ends the exchange when next has returned, and says why it was cut, if
-// it was.
+// it was. From then on it cannot be cut any more.
 func (o *response) finish() token.Cause {
 	o.stopped.Store(true)
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.conn != nil && o.cause != "" {
+	o.over = true
+	cause, conn, release := o.cause, o.conn, o.release
+	o.mu.Unlock()
+	if conn != nil && cause != "" {
 		// The cut still uses the connection, whose owner looks at it as soon as
 		// the handler has returned.
-		<-o.conn.ended
+		<-conn.ended
 	}
-	if o.release != nil {
-		o.release()
+	if release != nil {
+		release()
 	}
-	return o.cause
+	return cause
 }
 
 // stream marks the exchange as a stream, which is cut without grace.
