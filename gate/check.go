@@ -109,9 +109,8 @@ func (g *Gate) refuseProof(r *http.Request, err error) *Refusal {
 }
 
 // judge is step 6: the request joins the riders, and then its lease is judged.
-// The lease is another one if rights were taken from an opaque token: it is
-// looked up again, once. (A signed one cannot change: its client must renew.)
-// If judge refuses, the request has left again.
+// The lease is another one if the facts of an opaque token have to be looked up
+// again. If judge refuses, the request has left again.
 func (g *Gate) judge(x *exchange, r *http.Request, lease *token.Lease) (*token.Lease, *Refusal) {
 	for rechecked := false; ; rechecked = true {
 		x.join(lease)
@@ -127,7 +126,7 @@ func (g *Gate) judge(x *exchange, r *http.Request, lease *token.Lease) (*token.L
 			return lease, nil
 		}
 		g.authority.Leave(&x.Ride)
-		if verdict != token.RightsChanged || lease.Class == token.ClassAccess {
+		if !renewable(verdict, lease) {
 			return nil, g.refuseVerdict(r, verdict, lease, now)
 		}
 		if rechecked {
@@ -138,6 +137,13 @@ func (g *Gate) judge(x *exchange, r *http.Request, lease *token.Lease) (*token.L
 			return nil, g.refuseProof(r, err)
 		}
 	}
+}
+
+// renewable reports whether another look at the store may find the token good:
+// the facts of an opaque one are stale, or its rights have changed. (A signed
+// one cannot change: its client must renew it.)
+func renewable(v token.Verdict, lease *token.Lease) bool {
+	return v == token.Stale || v == token.RightsChanged && lease.Class != token.ClassAccess
 }
 
 // decide is step 7: whether the facts satisfy the route.

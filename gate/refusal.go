@@ -176,7 +176,7 @@ func (g *Gate) refuseVerdict(r *http.Request, v token.Verdict, lease *token.Leas
 		refusal.Detail = "The token was revoked."
 	case token.RightsChanged:
 		refusal.Detail = "The rights behind the token have changed: renew it."
-	case token.Live:
+	case token.Live, token.Stale: // are not refused
 	}
 	return refusal
 }

@@ -196,7 +196,7 @@ func TestCacheKeyCollisionGivesNoForeignIdentity(t *testing.T) {
 	}
 	defer c.close()
 	tail := strings.Repeat("x", keyBytes)
-	c.put(newLease("alice."+tail, Facts{Subject: "alice"}, noon), time.Hour)
+	c.put(newLease("alice."+tail, Facts{Subject: "alice"}, noon))
 	c.leases.Wait()
 	if lease := c.get("mallory." + tail); lease != nil {
 		t.Errorf("got the lease of %s", lease.Subject)
@@ -244,6 +244,33 @@ func TestPersonalTokenIsLookedUp(t *testing.T) {
 	n.revoke(t, store.KindGrant, standing.Grant.ID)
 	if got := n.Judge(lease, n.clock.now()); got != Revoked {
 		t.Errorf("after its grant was revoked: %s", got)
+	}
+}
+
+func TestFactsOfAnOpaqueTokenGrowStale(t *testing.T) {
+	n := openNode(t)
+	raw, hash := n.Keyring().NewOpaque(store.Personal)
+	n.grant(t, store.Token{
+		Environment: store.Sandbox, ID: NewID(), Hash: hash, Class: store.Personal,
+		KeyID: n.Keyring().KeyID(), Created: n.clock.now(), Expires: n.clock.now().Add(24 * time.Hour),
+	})
+	lease, err := n.Check(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.clock.advance(opaqueFactsLife - time.Second)
+	if got := n.Judge(lease, n.clock.now()); got != Live {
+		t.Errorf("before: %s", got)
+	}
+	n.clock.advance(time.Second)
+	if got := n.Judge(lease, n.clock.now()); got != Stale {
+		t.Errorf("after: %s", got)
+	}
+	if lease, err = n.Recheck(lease); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.Judge(lease, n.clock.now()); got != Live {
+		t.Errorf("looked up again: %s", got)
 	}
 }
 

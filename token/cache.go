@@ -2,7 +2,6 @@ package token
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
 )
@@ -48,9 +47,12 @@ func (c *cache) get(raw string) *Lease {
 	return lease
 }
 
-func (c *cache) put(lease *Lease, life time.Duration) {
+// put has no time to live: a lease knows its age, and a cache that looks at the
+// clock costs each hit as much as the look-up itself. What has expired is evicted
+// like anything else that is not asked for.
+func (c *cache) put(lease *Lease) {
 	key := lease.raw[len(lease.raw)-keyBytes:]
-	c.leases.SetWithTTL(key, lease, int64(len(lease.raw)+leaseOverhead), life)
+	c.leases.Set(key, lease, int64(len(lease.raw)+leaseOverhead))
 }
 
 func (c *cache) close() { c.leases.Close() }

@@ -29,7 +29,8 @@ func (a *Authority) Check(raw string) (*Lease, error) {
 	return a.prove(raw)
 }
 
-// Recheck proves the token again, past the cache: its rights have changed.
+// Recheck proves the token again, past the cache: its rights have changed, or
+// its facts are stale.
 func (a *Authority) Recheck(lease *Lease) (*Lease, error) { return a.prove(lease.raw) }
 
 // Judge asks whether the lease is good at now. Hot: one comparison of clocks
@@ -37,6 +38,9 @@ func (a *Authority) Recheck(lease *Lease) (*Lease, error) { return a.prove(lease
 func (a *Authority) Judge(lease *Lease, now time.Time) Verdict {
 	if lease.expired(now) {
 		return Expired
+	}
+	if lease.stale(now) {
+		return Stale
 	}
 	return a.revoked.judge(lease)
 }
@@ -47,12 +51,10 @@ func (a *Authority) prove(raw string) (*Lease, error) {
 		s := a.settings.Load()
 		var facts Facts
 		var err error
-		life := opaqueFactsLife
 		if LooksOpaque(raw) {
 			facts, err = a.lookUp(s, raw)
 		} else {
 			facts, err = a.verify(s, raw)
-			life = facts.Expires.Sub(a.now())
 		}
 		if err != nil {
 			return nil, err
@@ -61,7 +63,7 @@ func (a *Authority) prove(raw string) (*Lease, error) {
 		if a.beforeFill != nil {
 			a.beforeFill()
 		}
-		s.cache.put(lease, life)
+		s.cache.put(lease)
 		return lease, nil
 	})
 	lease, _ := proven.(*Lease) // nil beside an error

@@ -32,6 +32,7 @@ type Lease struct {
 	raw       string
 	filled    time.Time
 	remaining time.Duration // of life, at filled; 0: no end
+	freshFor  time.Duration // how long the facts may be used; 0: as long as the token lives
 
 	// generation of the revocation set that last found the token alive.
 	generation atomic.Uint64
@@ -47,22 +48,27 @@ type grantedScopes struct {
 // Verdict says whether a lease is good, and if not, why.
 type Verdict uint8
 
-// The verdicts. RightsChanged asks for the token to be renewed (a signed one)
-// or looked up again (an opaque one); the others are final.
+// The verdicts. Expired and Revoked are final. RightsChanged asks for the token
+// to be renewed (a signed one) or looked up again (an opaque one); Stale, which
+// only opaque ones become, for a look-up because the last is long ago.
 const (
 	Live Verdict = iota
 	Expired
 	Revoked
 	RightsChanged
+	Stale
 )
 
 // String returns the word used in logs and metrics.
 func (v Verdict) String() string {
-	return [...]string{"live", "expired", "revoked", "rights_changed"}[v]
+	return [...]string{"live", "expired", "revoked", "rights_changed", "stale"}[v]
 }
 
 func newLease(raw string, facts Facts, now time.Time) *Lease {
 	l := &Lease{Facts: facts, raw: raw, filled: now}
+	if facts.Class != ClassAccess {
+		l.freshFor = opaqueFactsLife
+	}
 	if !facts.Expires.IsZero() {
 		// Round keeps the wall clock only: Expires has no monotonic reading.
 		l.remaining = max(facts.Expires.Sub(now.Round(0)), 1)
@@ -77,6 +83,11 @@ func (l *Lease) expired(now time.Time) bool {
 		return false
 	}
 	return now.Sub(l.filled) >= l.remaining || now.Unix() >= l.Expires.Unix()
+}
+
+// stale reports whether the facts have to be looked up again.
+func (l *Lease) stale(now time.Time) bool {
+	return l.freshFor != 0 && now.Sub(l.filled) >= l.freshFor
 }
 
 // Granted returns the token's scopes as a set of p. The last policy asked for

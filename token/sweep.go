@@ -62,7 +62,7 @@ func (a *Authority) fate(ride *Ride, now time.Time) Cause {
 			return CauseRevoked
 		case RightsChanged:
 			return CauseRights
-		case Live:
+		case Live, Stale: // a stream needs no fresh facts: what kills them is in the set
 		}
 	}
 	if !ride.rider.Permitted() {
