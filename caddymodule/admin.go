@@ -157,7 +157,7 @@ func (c *adminCall) failure(err error) error {
 		return refusal
 	}
 	if invalid, ok := errors.AsType[*token.Invalid](err); ok {
-		return refuse(http.StatusNotFound, "%v", invalid)
+		return refuse(http.StatusNotFound, "this is no token of %s that could be ended: %s", c.env, invalid.Reason)
 	}
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.Canceled) { // the caller hung up in time
 		c.header.Set("Retry-After", "1")

@@ -174,28 +174,27 @@ func standingOf(tx store.Reader, g *store.Grant) (store.Standing, error) {
 	s := store.Standing{Grant: *g}
 	s.Principal, errs[0] = tx.Principal(g.Environment, g.Principal)
 	s.Client, errs[1] = tx.Client(g.Environment, g.Client)
-	s.Accounts, errs[2] = standpointsOf(tx, g)
+	errs[2] = addStandpoints(tx, &s)
 	return s, errors.Join(errs[:]...)
 }
 
-func standpointsOf(tx store.Reader, g *store.Grant) ([]store.Standpoint, error) {
-	if len(g.Accounts) == 0 {
-		return nil, nil
-	}
+// addStandpoints reads the grant's accounts, as far as they are open to it.
+func addStandpoints(tx store.Reader, s *store.Standing) error {
+	g := &s.Grant
 	bindings, err := tx.Bindings(g.Environment, g.Principal)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var points []store.Standpoint
 	for _, id := range g.Accounts {
 		account, err := tx.Account(g.Environment, id)
 		if err != nil {
-			return nil, err
+			return err
 		}
+		s.AccountEpoch = max(s.AccountEpoch, account.Epoch)
 		at := slices.IndexFunc(bindings, func(b store.Binding) bool { return b.Account == id })
 		if at >= 0 && account.Status == store.Active {
-			points = append(points, store.Standpoint{Account: account, Binding: bindings[at]})
+			s.Accounts = append(s.Accounts, store.Standpoint{Account: account, Binding: bindings[at]})
 		}
 	}
-	return points, nil
+	return nil
 }

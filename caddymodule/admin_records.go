@@ -145,8 +145,12 @@ func (k *recordKind[R]) edit(c *adminCall, verb, reason string, apply func(*chan
 		if err != nil {
 			return err
 		}
-		if k.fields(&row).source == store.FromConfig {
-			return refuse(http.StatusConflict, "%s %s is declared in the configuration; change it there", k.word, id)
+		if f := k.fields(&row); f.source == store.FromConfig {
+			where := "is declared in the configuration; change it there"
+			if *f.status == store.Disabled {
+				where = "was declared in the configuration, and removed; declare it there again"
+			}
+			return refuse(http.StatusConflict, "%s %s %s", k.word, id, where)
 		}
 		if err := apply(tx, &row); err != nil {
 			return err

@@ -195,7 +195,7 @@ func (app *App) Start() error {
 // this app was replaced; or it started well and a sibling did not.
 func (app *App) Stop() error {
 	now := live.Load()
-	if now != app { // replaced
+	if now != nil && now != app { // replaced
 		now.previous.CompareAndSwap(app, nil)
 		if now.runtime != app.runtime {
 			app.runtime.cutAll(token.CauseShutdown)

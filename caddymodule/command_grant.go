@@ -93,7 +93,7 @@ func printGrant(t *table, g *grant) {
 	if g.Tokens == nil || len(*g.Tokens) == 0 {
 		return
 	}
-	t.row("")
+	t.blank()
 	t.row("TOKEN", "CLASS", "STATUS", "CREATED", "EXPIRES")
 	for _, one := range *g.Tokens {
 		t.row(one.ID, one.Class, one.Status, one.Created, one.Expires)

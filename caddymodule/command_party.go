@@ -84,8 +84,8 @@ func (w recordWords) bind() *cobra.Command {
 		Use:   "bind ID ACCOUNT",
 		Short: "Gives an account to a service account",
 		Long: `Gives an account to a service account, or changes how much of it is open. With
---scopes the access is partial: whatever is granted on the account is cut to
-these scopes.`,
+--scopes the access is partial: a token that opens the account is cut to these
+scopes, for its other accounts too. Ask for a token per account to avoid that.`,
 		Example: "  caddy bearer service-account bind treasury 1234567\n" +
 			"  caddy bearer service-account bind treasury 1234567 --scopes read:accounts",
 		Args: takes("ID", "ACCOUNT"),

@@ -58,6 +58,9 @@ func (t *table) row(cells ...any) {
 	fmt.Fprintln(t.out, strings.TrimRight(strings.Join(line, "\t"), "\t "))
 }
 
+// blank separates what is shown alone from a list below it.
+func (t *table) blank() { fmt.Fprintln(t.out) }
+
 // field is a row of what is shown alone. An empty one is left out.
 func (t *table) field(name string, value any) {
 	if text := cellText(value); text != "-" {

@@ -111,6 +111,9 @@ func (c *adminClient) findServer() (address, operatorFile string, err error) {
 		operatorFile = settings.Apps.Bearer.OperatorTokenFile
 	}
 	address, err = caddycmd.DetermineAdminAPIAddress(c.flag("address"), config, file, adapter)
+	if err == nil && address == "" {
+		err = usagef("CADDY_ADMIN is empty; set it to the address of the admin API, or unset it")
+	}
 	return address, operatorFile, err
 }
 

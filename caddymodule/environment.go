@@ -123,7 +123,7 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 			return fmt.Errorf("%s is %s; the least is 1s", what, time.Duration(life))
 		}
 	}
-	return errors.Join(e.checkAccounts(), e.checkServiceAccounts(name, vocabulary), e.checkClients(name, vocabulary))
+	return errors.Join(e.checkAccounts(), e.checkServiceAccounts(name), e.checkClients(name), e.checkScopes(vocabulary))
 }
 
 func (e *Environment) checkAccounts() error {
@@ -140,13 +140,13 @@ func (e *Environment) checkAccounts() error {
 	return nil
 }
 
-func (e *Environment) checkServiceAccounts(env store.Environment, vocabulary *policy.Policy) error {
+func (e *Environment) checkServiceAccounts(env store.Environment) error {
 	seen := map[string]bool{}
 	for _, sa := range e.ServiceAccounts {
 		if err := checkID("service_account", sa.ID, seen); err != nil {
 			return err
 		}
-		if err := checkParty(env, vocabulary, sa.ID, sa.SecretHash, sa.Scopes); err != nil {
+		if err := checkParty(env, sa.ID, sa.SecretHash); err != nil {
 			return fmt.Errorf("service_account %s: %w", sa.ID, err)
 		}
 		for _, id := range sa.Accounts {
@@ -158,13 +158,13 @@ func (e *Environment) checkServiceAccounts(env store.Environment, vocabulary *po
 	return nil
 }
 
-func (e *Environment) checkClients(env store.Environment, vocabulary *policy.Policy) error {
+func (e *Environment) checkClients(env store.Environment) error {
 	seen := map[string]bool{}
 	for _, c := range e.Clients {
 		if err := checkID("client", c.ID, seen); err != nil {
 			return err
 		}
-		if err := checkParty(env, vocabulary, c.ID, c.SecretHash, c.Scopes); err != nil {
+		if err := checkParty(env, c.ID, c.SecretHash); err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)
 		}
 	}
@@ -172,7 +172,7 @@ func (e *Environment) checkClients(env store.Environment, vocabulary *policy.Pol
 }
 
 // checkParty checks what service accounts and clients have in common.
-func checkParty(env store.Environment, vocabulary *policy.Policy, id, secretHash string, scopes []string) error {
+func checkParty(env store.Environment, id, secretHash string) error {
 	err := token.CheckHash(secretHash)
 	if err == nil && !strings.HasPrefix(secretHash, "$argon2id$") {
 		err = errors.New("only argon2id hashes can be declared")
@@ -181,11 +181,26 @@ func checkParty(env store.Environment, vocabulary *policy.Policy, id, secretHash
 		return fmt.Errorf("secret_hash: %w; make one with: caddy bearer hash-secret", err)
 	}
 	if env == store.Production {
-		if err := refusePublished(id, secretHash); err != nil {
-			return err
+		return refusePublished(id, secretHash)
+	}
+	return nil
+}
+
+// checkScopes refuses a configuration that names scopes which the policy does
+// not define.
+func (e *Environment) checkScopes(vocabulary *policy.Policy) error {
+	var errs []error
+	for _, sa := range e.ServiceAccounts {
+		if err := checkScopes(vocabulary, sa.Scopes); err != nil {
+			errs = append(errs, fmt.Errorf("service_account %s: %w", sa.ID, err))
 		}
 	}
-	return checkScopes(vocabulary, scopes)
+	for _, c := range e.Clients {
+		if err := checkScopes(vocabulary, c.Scopes); err != nil {
+			errs = append(errs, fmt.Errorf("client %s: %w", c.ID, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // checkScopes refuses scopes that the policy does not define.

@@ -33,6 +33,15 @@ func TestStartRefusesWithAClearError(t *testing.T) {
 			},
 			[]string{"file/bearer.db", "not a directory"},
 		},
+		"database open to others": {
+			func(s *server) {
+				s.write("bearer.db", "")
+				if err := os.Chmod(s.path("bearer.db"), 0o644); err != nil {
+					s.t.Fatal(err)
+				}
+			},
+			[]string{"bearer.db has mode 0644", "chmod 600"},
+		},
 		"not a database": {
 			func(s *server) { s.write("bearer.db", strings.Repeat("this is no database ", 1000)) },
 			[]string{"bearer.db", "not a database"},
@@ -179,6 +188,26 @@ func (s *server) taken() string {
 	}
 	s.t.Cleanup(func() { listener.Close() })
 	return port(listener.Addr().String())
+}
+
+// A proxy that would drop every WebSocket at each reload is reported, however
+// deep in the routes it stands.
+func TestWarnsOfAProxyThatDropsStreams(t *testing.T) {
+	const warning = "no stream_close_delay"
+	s := newServer(t)
+	careful := s.config
+	s.config = strings.Replace(careful, "reverse_proxy "+s.backend.address()+" {\n\t\tstream_close_delay 1h\n\t}", "handle {\nreverse_proxy "+s.backend.address()+"\n}", 1)
+	if s.config == careful {
+		t.Fatal("the test's configuration has changed")
+	}
+	s.start()
+	if !strings.Contains(s.output.String(), warning) {
+		t.Error("no warning")
+	}
+	s = newServer(t).start()
+	if strings.Contains(s.output.String(), warning) {
+		t.Error("a warning without need")
+	}
 }
 
 func TestReloadToAnotherStoreCutsTheOldOnesStreams(t *testing.T) {

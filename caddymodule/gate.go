@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -119,7 +120,7 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if gate.CarriesSecret(r) {
 		hideFromAccessLog(r)
-		defer g.logHidden(r.Method, r.URL.Path, r.RemoteAddr)
+		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
 	if !g.runtime.ready.Load() {
 		w.Header().Set("Retry-After", "1")
@@ -130,7 +131,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	g.log.Debug("refused", zap.String("method", r.Method), zap.Int("status", refusal.Status), zap.String("code", refusal.Code))
+	g.logRefusal(r, refusal)
 	if handlesErrors(r) {
 		refusal.SetHeaders(w.Header())
 		return caddyhttp.Error(refusal.Status, refusal)
@@ -153,10 +154,31 @@ func (g *Gate) allowed(r *http.Request, d gate.Decision) {
 	repl.Set("http.auth.user.token_id", d.Lease.ID)
 }
 
-// logHidden is our line for a request that Caddy's access log must not show.
-func (g *Gate) logHidden(method, path, peer string) {
+// logRefusal says for operators why a request was refused, in words that come
+// from a closed set.
+func (g *Gate) logRefusal(r *http.Request, refusal *gate.Refusal) {
+	entry := g.log.Check(zap.DebugLevel, "refused")
+	if entry == nil {
+		return
+	}
+	route := ""
+	if refusal.Route != nil {
+		route = refusal.Route.ID
+	}
+	entry.Write(zap.Int("status", refusal.Status), zap.String("code", refusal.Code), zap.String("reason", refusal.Reason),
+		zap.String("route", route), zap.String("client_ip", clientIP(r)), zap.String("request_id", requestID(r)))
+}
+
+// logHidden is our line for a request that Caddy's access log must not show. It
+// is written when the request is over, and so is that of a stream.
+func (g *Gate) logHidden(r *http.Request, begin time.Time, path string) {
+	repl := replacer(r)
+	user, _ := repl.GetString("http.auth.user.id")
+	client, _ := repl.GetString("http.auth.user.client")
 	g.log.Info("handled request with a credential outside Authorization",
-		zap.String("method", method), zap.String("path", path), zap.String("remote_addr", peer))
+		zap.String("method", r.Method), zap.String("path", path), zap.String("client_ip", clientIP(r)),
+		zap.String("user_id", user), zap.String("client", client),
+		zap.Duration("duration", time.Since(begin)), zap.String("request_id", requestID(r)))
 }
 
 // handlesErrors reports whether the operator has error routes, which then

@@ -176,6 +176,16 @@ func TestPolicyFileChangesWithoutReload(t *testing.T) {
 	s.write("policy.yaml", testPolicy)
 	s.eventually("the mended policy is in effect", func() bool { return s.answerStatus(s.call("GET", "/api/v1/accounts", token)) == 200 })
 
+	s.eventually("that it is good again is reported, or that it changed", func() bool {
+		return strings.Count(s.output.String(), "policy changed") == 2 || strings.Contains(s.output.String(), "good again")
+	})
+
+	s.write("policy.yaml", strings.Replace(testPolicy, "all:remittance:", "every:remittance:", 1))
+	s.eventually("the scope that the configuration still names is reported", func() bool {
+		return strings.Contains(s.output.String(), "the next reload or start will be refused") && strings.Contains(s.output.String(), "all:remittance")
+	})
+	s.write("policy.yaml", testPolicy)
+
 	if err := os.Remove(s.path("policy.yaml")); err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,8 @@ func readPolicyFile(path string) (*loadedPolicy, []byte, error) {
 // policySlot holds the present revision of a named policy.
 type policySlot struct {
 	present atomic.Pointer[loadedPolicy]
-	// refused is the content that was last found bad, so that it is reported once.
+	// refused is the cause of the last refusal, so that each is reported once.
+	// Zero: the file is good.
 	refused [sha256.Size]byte
 }
 
@@ -147,12 +148,15 @@ func (p *policies) refresh(log *zap.Logger) (changed bool) {
 		if present == nil {
 			continue
 		}
+		wasBad := slot.refused != [sha256.Size]byte{}
 		next, err := slot.reload(present)
 		switch {
 		case err != nil:
 			log.Error("policy file is bad; the policy before it keeps serving",
 				zap.String("policy", name), zap.String("file", present.path),
 				zap.String("revision", present.policy.Revision()), zap.Error(err))
+		case next == nil && wasBad && slot.refused == [sha256.Size]byte{}:
+			log.Info("policy file is good again and says what is served", zap.String("policy", name), zap.String("file", present.path))
 		case next != nil:
 			slot.present.Store(next)
 			changed = true
@@ -171,6 +175,7 @@ func (s *policySlot) reload(present *loadedPolicy) (*loadedPolicy, error) {
 		return nil, s.refuse(sha256.Sum256([]byte(err.Error())), err)
 	}
 	if present.stamp.same(info) {
+		s.refused = [sha256.Size]byte{}
 		return nil, nil
 	}
 	next, src, err := readPolicyFile(present.path)

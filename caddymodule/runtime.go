@@ -37,6 +37,7 @@ type runtime struct {
 	store     store.Store
 	root      *token.RootKey
 	stopWatch context.CancelFunc
+	applied   atomic.Pointer[App] // the app whose settings are in force
 
 	log       atomic.Pointer[zap.Logger]
 	operators atomic.Pointer[operators]
@@ -122,6 +123,7 @@ func (rt *runtime) apply(app *App) error {
 			w.authority.Sweep()
 		}
 	}
+	rt.applied.Store(app)
 	rt.ready.Store(true)
 	app.log.Info("serving",
 		zap.String("store", rt.path),
@@ -220,7 +222,25 @@ func (rt *runtime) watch(ctx context.Context) {
 		case <-ticker.C:
 			if rt.policies.refresh(rt.log.Load()) {
 				rt.sweep()
+				rt.warnOfLostScopes()
 			}
+		}
+	}
+}
+
+// warnOfLostScopes tells operators that a policy, which was changed without
+// them, no longer has a scope that their configuration names: it serves on, but
+// the next reload or start would be refused.
+func (rt *runtime) warnOfLostScopes() {
+	app := rt.applied.Load()
+	if app == nil {
+		return
+	}
+	for _, name := range sortedKeys(app.Environments) {
+		env := app.Environments[name]
+		if err := env.checkScopes(rt.policies.slot(env.Policy).get()); err != nil {
+			rt.log.Load().Warn("the policy and the configuration disagree: the next reload or start will be refused",
+				zap.String("environment", string(name)), zap.Error(err))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -378,15 +379,25 @@ func (s *server) revoke(token string) {
 	s.answer(s.form("/oauth2/revoke", "token="+token), 200, nil)
 }
 
-// freePort finds a port that was free a moment ago.
+// handedOut are the ports that freePort has returned already.
+var handedOut sync.Map
+
+// freePort finds a port that nobody listens on. It lies below those that the
+// system gives to outgoing connections: one of them could take it in between.
 func freePort(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := fmt.Sprint(10_000 + rand.N(20_000))
+		if _, taken := handedOut.LoadOrStore(port, true); taken {
+			continue
+		}
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no free port")
+	return ""
 }
 
 // backend is the gated API: it remembers what reached it.

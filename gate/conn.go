@@ -49,6 +49,7 @@ const closeTimeout = 250 * time.Millisecond
 type frameConn struct {
 	net.Conn
 
+	timeout  time.Duration // of a cut
 	ending   atomic.Bool
 	over     chan struct{} // closed when nothing more may be written
 	ended    chan struct{} // closed when a cut is complete
@@ -63,8 +64,8 @@ type frameConn struct {
 	last   []byte // the close frame to send as soon as a frame ends
 }
 
-func newFrameConn(inner net.Conn, websocket, answered bool) *frameConn {
-	c := &frameConn{Conn: inner, over: make(chan struct{}), ended: make(chan struct{}), opaque: !websocket}
+func newFrameConn(inner net.Conn, timeout time.Duration, websocket, answered bool) *frameConn {
+	c := &frameConn{Conn: inner, timeout: timeout, over: make(chan struct{}), ended: make(chan struct{}), opaque: !websocket}
 	if !answered {
 		c.head = new(head)
 	}
@@ -168,7 +169,7 @@ func (c *frameConn) cut(cause token.Cause, cancel context.CancelCauseFunc) {
 // end says goodbye as soon as a frame has ended, and hangs up. The exchange is
 // canceled in between: earlier, the upstream would die within its frame.
 func (c *frameConn) end(cause token.Cause, cancel context.CancelCauseFunc) {
-	timer := time.AfterFunc(closeTimeout, func() {
+	timer := time.AfterFunc(c.timeout, func() {
 		c.finish()
 		_ = c.Conn.Close() // whatever it says, the connection is given up
 	})

@@ -103,7 +103,7 @@ func pair(t *testing.T, websocket, answered bool) (*frameConn, net.Conn) {
 	}
 	t.Cleanup(func() { client.Close(); server.Close() })
 	_ = client.SetDeadline(time.Now().Add(10 * time.Second))
-	return newFrameConn(server, websocket, answered), client
+	return newFrameConn(server, closeTimeout, websocket, answered), client
 }
 
 var revokedFrame = append([]byte{0x88, 15, 0x03, 0xf0}, "token revoked"...)
@@ -251,7 +251,7 @@ func TestCloseWriteIsKept(t *testing.T) {
 	here, there := net.Pipe()
 	defer here.Close()
 	defer there.Close()
-	if _, ok := newFrameConn(here, true, true).asConn().(closeWriter); ok {
+	if _, ok := newFrameConn(here, closeTimeout, true, true).asConn().(closeWriter); ok {
 		t.Error("a pipe got CloseWrite")
 	}
 }

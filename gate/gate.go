@@ -75,6 +75,10 @@ type Gate struct {
 	// the register that it joined first.
 	exchanges sync.Pool
 
+	// closeTimeout is the constant of that name, but for tests that prove what
+	// happens within it on machines of any speed.
+	closeTimeout time.Duration
+
 	afterJoin func() // a test's foot in the door between joining and judging
 }
 
@@ -103,6 +107,7 @@ func New(o Options) (*Gate, error) {
 	if g.now == nil {
 		g.now = time.Now
 	}
+	g.closeTimeout = closeTimeout
 	g.exchanges.New = func() any { return &exchange{gate: g} }
 	return g, nil
 }
@@ -132,7 +137,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	defer g.leave(x)
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	out := &response{inner: w, cancel: cancel, hold: g.hold, upgrade: upgradeOf(r)}
+	out := &response{inner: w, cancel: cancel, hold: g.hold, closeTimeout: g.closeTimeout, upgrade: upgradeOf(r)}
 	out.offered = g.forward(r, &d, &out.identity)
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		w.Header().Set("Connection", "close")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -18,11 +19,12 @@ import (
 // It is not pooled with the exchange: a handler that keeps it after it returned
 // then writes into nothing, and not into somebody else's answer.
 type response struct {
-	inner   http.ResponseWriter
-	cancel  context.CancelCauseFunc
-	hold    func() func()
-	upgrade upgradeKind
-	offered bool // the client offered its token as a subprotocol
+	inner        http.ResponseWriter
+	cancel       context.CancelCauseFunc
+	hold         func() func()
+	upgrade      upgradeKind
+	closeTimeout time.Duration // of a WebSocket
+	offered      bool          // the client offered its token as a subprotocol
 
 	identity [identityHeaders]string // the request's, here to save an allocation
 
@@ -230,7 +232,7 @@ func (o *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	conn := newFrameConn(inner, o.upgrade == overConn, o.wroteHeader)
+	conn := newFrameConn(inner, o.closeTimeout, o.upgrade == overConn, o.wroteHeader)
 	// What net/http had buffered went out before Hijack returned, so all that is
 	// written from here on passes the frame counter.
 	outer := conn.asConn()

@@ -32,7 +32,7 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	if _, err := i.authenticateClient(x, presented); err != nil {
+	if _, err := i.authenticateClient(x, presented...); err != nil {
 		return response{}, err
 	}
 	if err := i.revokeToken(x, f["token"]); err != nil {
@@ -68,29 +68,34 @@ func (i *Issuer) revokeToken(x *exchange, raw string) error {
 }
 
 // revokeCredentials finds client_secret_basic or client_secret_post, and not
-// both (RFC 6749 §2.3, §2.3.1).
-func revokeCredentials(h http.Header, f form) (credentials, error) {
+// both (RFC 6749 §2.3, §2.3.1). Basic is form-decoded, as the RFC has it, and
+// then read as it stands: the bank's token endpoint knows the same clients and
+// never decodes, so their programs do not encode.
+func revokeCredentials(h http.Header, f form) ([]credentials, error) {
 	if f["client_assertion"] != "" {
-		return credentials{}, invalidRequest("client_assertion is not supported")
+		return nil, invalidRequest("client_assertion is not supported")
 	}
 	basic, given, err := basicCredentials(h)
 	posted := credentials{id: f["client_id"], secret: f["client_secret"]}
 	switch {
 	case given && posted.secret != "":
-		return credentials{}, invalidRequest("more than one way to authenticate in one request")
+		return nil, invalidRequest("more than one way to authenticate in one request")
 	case err != nil:
-		return credentials{}, err
+		return nil, err
 	case !given && !posted.readable():
-		return credentials{}, errInvalidClient
+		return nil, errInvalidClient
 	case !given:
-		return posted, nil
+		return []credentials{posted}, nil
 	}
 	decoded, ok := basic.formDecoded()
 	if !ok {
-		return credentials{}, errInvalidClient
+		decoded = basic
 	}
 	if posted.id != "" && posted.id != decoded.id {
-		return credentials{}, invalidRequest("client_id is not the client that authenticates")
+		return nil, invalidRequest("client_id is not the client that authenticates")
 	}
-	return decoded, nil
+	if decoded == basic {
+		return []credentials{basic}, nil
+	}
+	return []credentials{decoded, basic}, nil
 }

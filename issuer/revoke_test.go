@@ -90,9 +90,14 @@ func TestRFC7009_HintIsNoMoreThanAHint(t *testing.T) {
 
 func TestRFC7009_BothWaysToAuthenticate(t *testing.T) {
 	b := newBank(t, nil)
-	t.Run("client_secret_basic is form-decoded", func(t *testing.T) {
-		b.do(formCall(pathRevoke, formBasic(botID, botSecret), "token", b.tokens().access)).ok(t)
-		b.do(formCall(pathRevoke, basic(botID, botSecret), "token", "x")).wantError(t, 401, "invalid_client")
+	t.Run("client_secret_basic, form-encoded as in the RFC and as programs for the bank send it", func(t *testing.T) {
+		for _, header := range []string{formBasic(botID, botSecret), basic(botID, botSecret)} {
+			access := b.tokens().access
+			b.do(formCall(pathRevoke, header, "token", access)).ok(t)
+			b.wantVerdict(access, token.Revoked)
+		}
+		b.do(formCall(pathRevoke, basic(botID, botSecret+"x"), "token", "x")).wantError(t, 401, "invalid_client")
+		b.do(formCall(pathRevoke, basic(botID, "100%"), "token", "x")).wantError(t, 401, "invalid_client")
 	})
 	t.Run("client_secret_post", func(t *testing.T) {
 		access := b.tokens().access

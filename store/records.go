@@ -187,6 +187,9 @@ type Standing struct {
 	Principal Principal
 	Client    Client
 	Accounts  []Standpoint // of the grant's accounts those that are active and still bound
+	// AccountEpoch is the highest epoch of all the grant's accounts, of those too
+	// that are closed to it by now: who kills an account kills its grants for good.
+	AccountEpoch int64
 }
 
 // Standpoint is one account of a grant with the binding that opens it.
@@ -198,11 +201,7 @@ type Standpoint struct {
 // Epoch is the number that a token minted now carries: the highest epoch of
 // all that it stands on.
 func (s *Standing) Epoch() int64 {
-	epoch := max(s.Principal.Epoch, s.Client.Epoch)
-	for i := range s.Accounts {
-		epoch = max(epoch, s.Accounts[i].Account.Epoch)
-	}
-	return epoch
+	return max(s.Principal.Epoch, s.Client.Epoch, s.AccountEpoch)
 }
 
 // Dead reports whether the grant can bear nothing more: it was revoked, or

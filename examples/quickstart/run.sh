@@ -207,6 +207,12 @@ wait_until_ready() {
   check_children # another program may have answered
 }
 
+# running PID: like alive, but a child that has ended and waits to be reaped is
+# not running any more. (Traps do not reap.)
+running() {
+  alive "$1" && [[ $(ps -o stat= -p "$1" 2>/dev/null) != Z* ]]
+}
+
 # stop ends what runs and waits for it. It is the EXIT trap: every way out of
 # this script but SIGKILL comes through here.
 stop() {
@@ -218,7 +224,7 @@ stop() {
     kill -TERM "$pid" 2>/dev/null || true
   done
   local deadline=$((SECONDS + stop_seconds))
-  while { alive "$caddy_pid" || alive "$exchange_pid"; } && ((SECONDS < deadline)); do
+  while { running "$caddy_pid" || running "$exchange_pid"; } && ((SECONDS < deadline)); do
     pause 0.1
   done
   for pid in $caddy_pid $exchange_pid; do

@@ -38,6 +38,7 @@ func resolve(path string) (string, error) {
 }
 
 // create makes an empty file that only its owner may read, unless there is one.
+// One that others may read is refused: it holds who owns what.
 // SQLite gives its -wal and -shm files the mode of the database.
 func create(path string) error {
 	creating.Lock()
@@ -45,6 +46,9 @@ func create(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", path)
+	}
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s has mode %04o and is open to others; run: chmod 600 %s", path, info.Mode().Perm(), path)
 	}
 	if err == nil {
 		return nil

@@ -115,7 +115,8 @@ func (r reader) Grant(env store.Environment, id string) (store.Grant, error) {
 	if err != nil {
 		return store.Grant{}, err
 	}
-	return g, r.s.accountsOf(&g)
+	_, err = r.s.accountsOf(&g)
+	return g, err
 }
 
 func (r reader) Grants(env store.Environment, filter store.GrantFilter) ([]store.Grant, error) {
@@ -145,7 +146,7 @@ func (r reader) Grants(env store.Environment, filter store.GrantFilter) ([]store
 	}
 	grants, err := list(r.s, grantInto, query, append(args, limit)...)
 	for i := range grants {
-		if err := r.s.accountsOf(&grants[i]); err != nil {
+		if _, err := r.s.accountsOf(&grants[i]); err != nil {
 			return nil, err
 		}
 	}

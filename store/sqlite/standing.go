@@ -27,10 +27,11 @@ func (s *session) standing(env store.Environment, grant string) (store.Standing,
 	if err := s.get(into, selectStanding, env, grant); err != nil {
 		return store.Standing{}, fmt.Errorf("grant: %w", err)
 	}
-	if err := s.accountsOf(&st.Grant); err != nil || len(st.Grant.Accounts) == 0 {
+	var err error
+	if st.AccountEpoch, err = s.accountsOf(&st.Grant); err != nil || len(st.Grant.Accounts) == 0 {
 		return st, err
 	}
-	err := s.each(func(scan func(...any) error) error {
+	err = s.each(func(scan func(...any) error) error {
 		var point store.Standpoint
 		if err := scan(append(accountInto(&point.Account), bindingInto(&point.Binding)...)...); err != nil {
 			return err
@@ -41,14 +42,20 @@ func (s *session) standing(env store.Environment, grant string) (store.Standing,
 	return st, err
 }
 
-// accountsOf fills in the accounts that a grant was made for.
-func (s *session) accountsOf(g *store.Grant) error {
-	return s.each(func(scan func(...any) error) error {
+// accountsOf fills in the accounts that a grant was made for and returns the
+// highest of their epochs.
+func (s *session) accountsOf(g *store.Grant) (highest int64, err error) {
+	err = s.each(func(scan func(...any) error) error {
 		var account string
-		if err := scan(&account); err != nil {
+		var epoch int64
+		if err := scan(&account, &epoch); err != nil {
 			return err
 		}
 		g.Accounts = append(g.Accounts, account)
+		highest = max(highest, epoch)
 		return nil
-	}, `SELECT account FROM grant_account WHERE environment = ? AND grant_id = ? ORDER BY position`, g.Environment, g.ID)
+	}, `SELECT s.account, a.epoch FROM grant_account s
+		JOIN account a ON a.environment = s.environment AND a.id = s.account
+		WHERE s.environment = ? AND s.grant_id = ? ORDER BY s.position`, g.Environment, g.ID)
+	return highest, err
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -98,6 +99,20 @@ var revokeCases = []testCase{
 		w.equal("epoch on file", w.grant("g").Epoch, rev.Number)
 		_, err := w.redeem("g")
 		w.must(err)
+	}},
+	{"killed account kills its grants for good, closed or unbound as it is", func(w *world) {
+		w.issue("disabled", full, part)
+		w.issue("unbound", full, part)
+		w.kill(store.KindAccount, full)
+		w.update(func(x store.Writer) error {
+			closed := account(env, full)
+			closed.Status = store.Disabled
+			return errors.Join(x.PutAccount(closed), x.DeleteBinding(env, ann, full))
+		})
+		for _, id := range []string{"disabled", "unbound"} {
+			_, err := w.redeem(id)
+			w.fails(err, store.ErrRevoked)
+		}
 	}},
 	{"rights kill nothing", func(w *world) {
 		w.issue("g")
