@@ -307,30 +307,35 @@ func BenchmarkCheck(b *testing.B) {
 			w.checkOnce(b, r)
 		}
 	})
+	// The request is one, and hot, as it is when it has just been read; what is
+	// cold is the token and what is known of it.
 	b.Run("100000 tokens", func(b *testing.B) {
-		requests := w.crowd(b, 100_000)
+		r := httptest.NewRequest("POST", "/accounts/42/orders", nil)
+		r.Header = usualHeader("")
+		crowd := w.crowd(b, r, 100_000)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			w.checkOnce(b, requests[i%len(requests)])
+			r.Header["Authorization"] = crowd[i%len(crowd)]
+			w.checkOnce(b, r)
 		}
 	})
 }
 
-// crowd returns requests with n different tokens, in the cache as far as it
-// takes them.
-func (w *world) crowd(b *testing.B, n int) []*http.Request {
+// crowd returns Authorization headers with n different tokens, in the cache as
+// far as it takes them.
+func (w *world) crowd(b *testing.B, r *http.Request, n int) [][]string {
 	standing := w.issue(b, everyScope)
-	requests := make([]*http.Request, n)
-	for i := range requests {
+	crowd := make([][]string, n)
+	for i := range crowd {
 		minted, err := w.authority.Mint(&standing, time.Time{})
 		if err != nil {
 			b.Fatal(err)
 		}
-		requests[i] = httptest.NewRequest("POST", "/accounts/42/orders", nil)
-		requests[i].Header = usualHeader("Bearer " + minted.Raw)
-		w.checkOnce(b, requests[i])
+		crowd[i] = []string{"Bearer " + minted.Raw}
+		r.Header["Authorization"] = crowd[i]
+		w.checkOnce(b, r)
 	}
-	return requests
+	return crowd
 }
 
 // idle is a response writer that does nothing at no cost.
