@@ -13,6 +13,7 @@ import (
 //		code_lifetime          <duration>
 //		access_token_lifetime  <duration>
 //		refresh_token_lifetime <duration>
+//		signing_algorithm      ES256|EdDSA|PS256|RS256
 //		account <id> {
 //			kind bank|trading
 //			name <text>
@@ -38,6 +39,8 @@ import (
 //   - policy: the policy whose scopes the environment knows. Default: the only one.
 //   - code_lifetime, access_token_lifetime, refresh_token_lifetime: how long each
 //     lives, at least 1s. Defaults: 60s, 1095s, 2682000s.
+//   - signing_algorithm: what access tokens are signed with. A change makes a new
+//     key at once; what older keys signed stays valid. Default: ES256.
 //   - account: an account that the gated API knows by this id. Its kind is bank
 //     if it is not given.
 //   - service_account: a program that owns accounts. scopes is the most that it
@@ -58,6 +61,7 @@ func (e *Environment) options() []option {
 		lifetime("code_lifetime", &e.CodeLifetime),
 		lifetime("access_token_lifetime", &e.AccessTokenLifetime),
 		lifetime("refresh_token_lifetime", &e.RefreshTokenLifetime),
+		text("signing_algorithm", "ES256|EdDSA|PS256|RS256", &e.SigningAlgorithm),
 		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
 		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
 		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},

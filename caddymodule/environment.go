@@ -46,6 +46,10 @@ type Environment struct {
 	// How long a refresh token lives. Default: 2682000s (31 days and an hour).
 	RefreshTokenLifetime caddy.Duration `json:"refresh_token_lifetime,omitempty"`
 
+	// What access tokens are signed with: ES256, EdDSA, PS256 or RS256. A change
+	// makes a new key; what older ones signed stays valid. Default: ES256.
+	SigningAlgorithm string `json:"signing_algorithm,omitempty"`
+
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
 	// and everything issued under it is revoked.
@@ -103,6 +107,7 @@ type Client struct {
 func (e *Environment) provision(name store.Environment, vocabulary *policy.Policy) error {
 	e.CodeLifetime = cmp.Or(e.CodeLifetime, defaultCodeLifetime)
 	e.AccessTokenLifetime = cmp.Or(e.AccessTokenLifetime, defaultAccessLifetime)
+	e.SigningAlgorithm = cmp.Or(e.SigningAlgorithm, token.ES256)
 	e.RefreshTokenLifetime = cmp.Or(e.RefreshTokenLifetime, defaultRefreshLifetime)
 	switch {
 	case e.Issuer == "":
@@ -115,6 +120,9 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	}
 	if err := issuer.CheckURL(e.Issuer); err != nil {
 		return fmt.Errorf("issuer %s: %w", e.Issuer, err)
+	}
+	if err := token.CheckAlgorithm(e.SigningAlgorithm); err != nil {
+		return err
 	}
 	for what, life := range map[string]caddy.Duration{
 		"code_lifetime": e.CodeLifetime, "access_token_lifetime": e.AccessTokenLifetime, "refresh_token_lifetime": e.RefreshTokenLifetime,

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -270,6 +271,27 @@ func TestNoSecretInAnyLog(t *testing.T) {
 		if strings.Contains(logged, secret) {
 			t.Errorf("a log holds the secret %.12s…", secret)
 		}
+	}
+}
+
+func TestSigningAlgorithmChangesWithAReload(t *testing.T) {
+	s := newServer(t).start()
+	old := s.obtain("read:accounts")
+	if complaint := s.reload(s.caddyfile(siteOptions{environment: "signing_algorithm EdDSA\n"})); complaint != "" {
+		t.Fatal(complaint)
+	}
+	next := s.obtain("read:accounts")
+	for _, token := range []string{old.Access, next.Access} {
+		s.answer(s.call("GET", "/api/v1/accounts", token), 200, nil)
+	}
+	var jwks struct{ Keys []struct{ Alg string } }
+	s.answer(s.request("GET", s.issuer+"/oauth2/jwks", nil), 200, &jwks)
+	if len(jwks.Keys) != 2 {
+		t.Errorf("%d keys are published, want both", len(jwks.Keys))
+	}
+	header, err := base64.RawURLEncoding.DecodeString(strings.Split(next.Access, ".")[0])
+	if err != nil || !strings.Contains(string(header), "EdDSA") {
+		t.Errorf("header of the next token: %s", header)
 	}
 }
 

@@ -182,6 +182,7 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 	err := w.authority.Configure(token.Settings{
 		Issuer: env.Issuer, Audience: env.Audience,
 		AccessLifetime: time.Duration(env.AccessTokenLifetime),
+		Algorithm:      env.SigningAlgorithm,
 		CacheBytes:     app.CacheSize, Policy: vocabulary.get,
 	})
 	if err != nil {
@@ -192,6 +193,8 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 			return err
 		}
 		w.secrets = token.NewSecrets(w.authority.Keyring())
+	} else if err := w.authority.OpenKeys(ctx); err != nil {
+		return err
 	}
 	if err := declare(ctx, rt.store, w.authority, env); err != nil {
 		return err

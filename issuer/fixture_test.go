@@ -137,7 +137,7 @@ func (b *bank) open(root *token.RootKey) {
 	b.authority = token.NewAuthority(b.env, b.clock.Now)
 	currentPolicy := func() *policy.Policy { return b.policy }
 	err := b.authority.Configure(token.Settings{
-		Issuer: issuerURL, Audience: "https://api.test", AccessLifetime: 1095 * time.Second,
+		Issuer: issuerURL, Audience: "https://api.test", AccessLifetime: 1095 * time.Second, Algorithm: token.ES256,
 		CacheBytes: 1 << 20, Policy: currentPolicy,
 	})
 	if err != nil {

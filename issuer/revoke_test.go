@@ -118,7 +118,7 @@ func TestRFC7009_SurvivesARestart(t *testing.T) {
 	name := b.options.URL
 	b.restart()
 	if err := b.authority.Configure(token.Settings{
-		Issuer: name, Audience: "https://api.test", AccessLifetime: 1095 * time.Second,
+		Issuer: name, Audience: "https://api.test", AccessLifetime: 1095 * time.Second, Algorithm: token.ES256,
 		CacheBytes: 1 << 20, Policy: b.options.Policy,
 	}); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ type Settings struct {
 	Issuer         string        // the iss of every token, compared exactly
 	Audience       string        // the aud that gates ask for
 	AccessLifetime time.Duration // of access tokens; a longer one is refused
+	Algorithm      string        // that access tokens are signed with from now on
 	CacheBytes     int64         // memory for the facts of tokens
 	// Policy is the vocabulary of scopes by which grants are cut. While it
 	// returns nil, tokens carry no scope.
@@ -90,8 +91,8 @@ func (a *Authority) Configure(s Settings) error {
 // begins to sweep.
 func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) error {
 	a.store, a.keyring = st, NewKeyring(root, a.environment)
-	if err := a.openKeys(ctx); err != nil {
-		return fmt.Errorf("signing keys of %s: %w", a.environment, err)
+	if err := a.OpenKeys(ctx); err != nil {
+		return err
 	}
 	revs, _, err := st.Snapshot(ctx)
 	if err != nil {
@@ -117,31 +118,57 @@ func (a *Authority) Close() {
 // JWKS returns the public keys (RFC 7517 §5) by which others may verify.
 func (a *Authority) JWKS() []byte { return a.keys.Load().JWKS() }
 
-// openKeys unseals the signing keys. The first key is made inside one
-// transaction, so that two starts cannot make two.
-func (a *Authority) openKeys(ctx context.Context) error {
-	fresh, err := GenerateSigningKey(a.keyring, ES256, a.now())
+// OpenKeys unseals the signing keys and makes a new one if the newest is not for
+// the algorithm of the settings (or there is none). Older keys go on verifying
+// what they signed.
+func (a *Authority) OpenKeys(ctx context.Context) error {
+	records, err := a.signingKeys(ctx)
 	if err != nil {
-		return err
-	}
-	var records []store.SigningKey
-	err = a.store.Update(ctx, func(tx store.Writer) error {
-		var err error
-		if records, err = tx.SigningKeys(a.environment); err != nil || len(records) > 0 {
-			return err
-		}
-		records = []store.SigningKey{fresh}
-		return tx.PutSigningKey(fresh)
-	})
-	if err != nil {
-		return err
+		return fmt.Errorf("signing keys of %s: %w", a.environment, err)
 	}
 	keys, err := OpenSigningKeys(a.keyring, records)
 	if err != nil {
-		return err
+		return fmt.Errorf("signing keys of %s: %w", a.environment, err)
 	}
 	a.keys.Store(keys)
 	return nil
+}
+
+// signingKeys reads the records of the keys, with one that signs by the wanted
+// algorithm. Making a key takes too long for a transaction, so it is made before,
+// and whether it is needed is asked again inside: two starts cannot make two.
+func (a *Authority) signingKeys(ctx context.Context) (records []store.SigningKey, err error) {
+	algorithm := a.settings.Load().Algorithm
+	read := func(tx store.Reader) (err error) {
+		records, err = tx.SigningKeys(a.environment)
+		return err
+	}
+	if err := a.store.View(ctx, read); err != nil || newestAlgorithm(records) == algorithm {
+		return records, err
+	}
+	fresh, err := GenerateSigningKey(a.keyring, algorithm, a.now())
+	if err != nil {
+		return nil, err
+	}
+	err = a.store.Update(ctx, func(tx store.Writer) error {
+		if err := read(tx); err != nil || newestAlgorithm(records) == algorithm {
+			return err
+		}
+		records = append(records, fresh)
+		return tx.PutSigningKey(fresh)
+	})
+	return records, err
+}
+
+// newestAlgorithm is that of the key that signs, empty if there is none.
+func newestAlgorithm(records []store.SigningKey) string {
+	var newest store.SigningKey
+	for _, r := range records {
+		if r.Retired.IsZero() && !r.SignFrom.Before(newest.SignFrom) {
+			newest = r
+		}
+	}
+	return newest.Algorithm
 }
 
 // notOurs turns an unknown row into the answer for an unknown token.

@@ -47,7 +47,7 @@ routes:
 		t.Fatal(err)
 	}
 	if err := a.Configure(Settings{
-		Issuer: "https://as.test", Audience: "https://gw.test", AccessLifetime: time.Hour, CacheBytes: 1 << 20,
+		Issuer: "https://as.test", Audience: "https://gw.test", AccessLifetime: time.Hour, Algorithm: ES256, CacheBytes: 1 << 20,
 		Policy: func() *policy.Policy { return vocabulary },
 	}); err != nil {
 		t.Fatal(err)

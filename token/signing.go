@@ -3,9 +3,6 @@ package token
 import (
 	"cmp"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -20,9 +17,6 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// ES256 is ECDSA with P-256 and SHA-256 (RFC 7518 §3.4).
-const ES256 = "ES256"
-
 // accessTokenType is the typ of access tokens (RFC 9068 §2.1), which keeps ID
 // tokens and client assertions from passing for one.
 const accessTokenType = "at+jwt"
@@ -32,12 +26,12 @@ const accessTokenType = "at+jwt"
 const clockSkew = 10 * time.Second
 
 // GenerateSigningKey makes a key that is published and signs from now on. The
-// private half is in the record in sealed form only. Only ES256 is known.
+// private half is in the record in sealed form only.
 func GenerateSigningKey(k *Keyring, alg string, now time.Time) (store.SigningKey, error) {
-	if alg != ES256 {
-		return store.SigningKey{}, fmt.Errorf("signing keys for %q are not supported, only %s", alg, ES256)
+	if err := CheckAlgorithm(alg); err != nil {
+		return store.SigningKey{}, err
 	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	private, err := algorithms[alg].generate()
 	if err != nil {
 		return store.SigningKey{}, fmt.Errorf("make signing key: %w", err)
 	}
@@ -68,6 +62,7 @@ type signingKey struct {
 	algorithm string
 	method    jwt.SigningMethod
 	private   crypto.Signer
+	public    jwk
 	header    string // of the tokens that it signs, encoded
 	from      time.Time
 	until     time.Time // zero: no end
@@ -103,8 +98,8 @@ func openSigningKey(k *Keyring, r *store.SigningKey) (*signingKey, error) {
 	if r.Environment != k.Environment() {
 		return nil, fmt.Errorf("belongs to %s and not to %s", r.Environment, k.Environment())
 	}
-	if r.Algorithm != ES256 {
-		return nil, fmt.Errorf("algorithm %q is not supported", r.Algorithm)
+	if err := CheckAlgorithm(r.Algorithm); err != nil {
+		return nil, err
 	}
 	der, err := k.Unseal(r.SealKeyID, r.Sealed, []byte(r.ID))
 	if err != nil {
@@ -114,17 +109,22 @@ func openSigningKey(k *Keyring, r *store.SigningKey) (*signingKey, error) {
 	if err != nil {
 		return nil, errors.New("what was sealed is not a PKCS #8 key") // the parser's error might quote it
 	}
-	private, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || private.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("is not a key for %s", r.Algorithm)
+	private, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", r.Algorithm, errOtherKey)
 	}
+	public, err := algorithms[r.Algorithm].public(private.Public())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.Algorithm, err)
+	}
+	public.Use, public.Algorithm, public.KeyID = "sig", r.Algorithm, r.ID
 	header, err := json.Marshal(&wireHeader{Algorithm: r.Algorithm, Type: accessTokenType, KeyID: r.ID})
 	if err != nil {
 		return nil, err
 	}
 	return &signingKey{
 		id: r.ID, algorithm: r.Algorithm,
-		method: jwt.SigningMethodES256, private: private,
+		method: algorithms[r.Algorithm].method, private: private, public: public,
 		header: base64.RawURLEncoding.EncodeToString(header),
 		from:   r.SignFrom, until: r.SignUntil,
 	}, nil
