@@ -60,6 +60,8 @@
 //	  - {request: "POST /v1/accounts/1/eft", scopes: [all:eft], accounts: ["1"], expect: allow}
 //	  - {request: "POST /v1/accounts/1/eft", scopes: [read:eft], expect: deny, missing: [[write:eft]]}
 //
+// Routes may also come from elsewhere: see [Policy.WithRoutes].
+//
 // Anchors, aliases, merge keys, tags and several documents are refused: what a
 // reviewer reads is what is enforced.
 package policy
