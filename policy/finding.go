@@ -27,7 +27,7 @@ func (s Severity) String() string {
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Finding is one thing wrong with a policy file, and where. Line and Column
-// count from 1; Code is stable and meant for programs, Message for people.
+// count from 1, and are 0 for a [Rule]; Code is stable and meant for programs, Message for people.
 type Finding struct {
 	File     string   `json:"file"`
 	Line     int      `json:"line"`
