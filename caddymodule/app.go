@@ -56,6 +56,7 @@ type App struct {
 	log      *zap.Logger
 	runtime  *runtime
 	policies map[string]*loadedPolicy
+	routes   map[string]*gateRoutes // that stand in the blocks of gates
 	// previous is the app that was live when this one started. It takes over
 	// again if a sibling of this one fails to start.
 	previous atomic.Pointer[App]
@@ -127,6 +128,7 @@ func (app *App) fillDefaults() {
 // the old configuration still serves.
 func (app *App) readPolicies() error {
 	app.policies = make(map[string]*loadedPolicy, len(app.Policies))
+	app.routes = make(map[string]*gateRoutes)
 	var bad []error
 	for _, name := range sortedKeys(app.Policies) {
 		loaded, err := loadPolicyFile(app.Policies[name])
@@ -199,7 +201,11 @@ func (app *App) Stop() error {
 		now.previous.CompareAndSwap(app, nil)
 		if now.runtime != app.runtime {
 			app.runtime.cutAll(token.CauseShutdown)
+			return nil
 		}
+		// Only now: until the new servers listened, our gates served.
+		now.runtime.policies.keepOnlyRoutes(now.routes)
+		now.runtime.sweep()
 		return nil
 	}
 	before := app.previous.Swap(nil)

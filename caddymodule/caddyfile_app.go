@@ -239,7 +239,7 @@ func (o option) arguments(d *caddyfile.Dispenser) ([]string, error) {
 		if i >= len(words) || strings.Contains(words[i], "<") {
 			continue
 		}
-		if choices := strings.Split(words[i], "|"); !slices.Contains(choices, arg) {
+		if choices := strings.Split(strings.Trim(words[i], "[]"), "|"); !slices.Contains(choices, arg) {
 			return nil, unknown(d, o.name, arg, choices)
 		}
 	}

@@ -33,6 +33,13 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			scope       <header>
 //			environment <header>
 //		}
+//		route <id> <METHOD> [<METHOD>…] <path> {
+//			scopes      <scope> [<scope>…]
+//			any_of      <scope> [<scope>…]
+//			bind        <param> token.account
+//			public
+//			credentials header|subprotocol [header|subprotocol]
+//		}
 //	}
 //
 // All are optional:
@@ -47,6 +54,9 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //   - identity_headers: the names of the headers that tell the upstream who
 //     calls; what clients send under them is removed. Defaults: X-Auth-Subject,
 //     X-Auth-Client, X-Auth-Accounts, X-Auth-Scope, X-Auth-Environment.
+//   - route: a route that stands here instead of in a policy file, see
+//     [readRoute]. A gate that has any is decided by these alone, and takes no
+//     policy.
 func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	return option{name: "bearer_gate", args: "[<policy>]", read: g.readDirective}.readFrom(d)
@@ -61,6 +71,7 @@ func (g *Gate) readDirective(d *caddyfile.Dispenser, args []string) error {
 		text("realm", "<text>", &g.Realm),
 		{name: "forward_token", read: g.readForwardToken},
 		{name: "identity_headers", read: g.readIdentityHeaders},
+		{name: "route", args: "<id> <METHOD> [<METHOD>…] <path>", repeat: onceEach, read: g.readRoute},
 	})
 }
 

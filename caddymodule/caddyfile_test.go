@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
 
@@ -246,6 +247,20 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 		"policy file bad": {
 			func(app *App, _ *Environment, _ *Gate) { app.Policies["exchange"] = badPolicy },
 			"policy exchange: " + badPolicy + ":3:16: ",
+		},
+		"routes beside a policy": {
+			func(_ *App, _ *Environment, gate *Gate) { gate.Routes = []policy.Rule{{}} },
+			"bearer_gate has both the policy exchange and routes of its own; choose one",
+		},
+		"route with a scope not in the policy": {
+			func(_ *App, _ *Environment, gate *Gate) {
+				gate.Policy = ""
+				gate.Routes = []policy.Rule{{
+					ID: "a", Match: policy.RuleMatch{Methods: []string{"GET"}, Path: "/a"},
+					Require: &policy.RuleRequire{Scopes: []string{"read:etf"}}, Source: "Caddyfile:7",
+				}}
+			},
+			`routes of bearer_gate: Caddyfile:7: unknown scope "read:etf"; did you mean "read:eft"?`,
 		},
 		"scope not in the policy": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].Scopes = []string{"read:etf"} },

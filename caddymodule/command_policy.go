@@ -20,7 +20,7 @@ is merged. Exit codes: 0 clean, 1 something was found, 2 wrong usage or a file
 that cannot be read.`,
 	}
 	cmd.PersistentFlags().Bool("json", false, "print JSON")
-	return group(cmd, lintCommand(), testCommand())
+	return group(cmd, lintCommand(), testCommand(), explainCommand())
 }
 
 func lintCommand() *cobra.Command {

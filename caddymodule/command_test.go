@@ -144,10 +144,15 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		{"policy test", 2, "takes FILE [TESTS...]"},
 		{"policy lint nofile", 2, "nofile"},
 		{"policy test --min 101 x", 2, "from 0 to 100"},
+		{"policy explain policy.yaml", 2, "expected a method and a path"},
+		{"policy explain nofile --request=GET\t/a", 2, "nofile"},
+		{"policy explain policy.yaml --request=GET\t/a --scopes read:etf", 2, `scope "read:etf" is not in the policy; did you mean "read:eft"?`},
+		{"policy explain policy.yaml --request=GET\t/a//b", 1, "a gate refuses GET /a//b before it asks the policy: The path can be read in more than one way"},
+		{"policy explain policy.yaml --request=get\t/a", 1, "The method is not an upper-case word"},
 	}
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {
-			stdout, stderr, code := s.run("", append([]string{"bearer"}, strings.Fields(test.args)...)...)
+			stdout, stderr, code := s.run("", append([]string{"bearer"}, strings.Split(test.args, " ")...)...)
 			if code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {
 				t.Errorf("exit %d, want %d and %q\nstdout: %s\nstderr: %s", code, test.code, test.says, stdout, stderr)
 			}
@@ -234,10 +239,13 @@ routes:
 		{"test good.yaml failing.yaml", 1, `^failing\.yaml:2:\d+: GET /b: expected allow; got deny`},
 		{"test good.yaml failing.yaml --json", 1, `"coverage": 100`},
 		{"test broken.yaml", 1, `broken\.yaml:2:1: `},
+		{"explain good.yaml --request=GET\t/b", 0, `(?m)^decision +\w+ \(\w+\)$`},
+		{"explain good.yaml --request=GET\t/nowhere?a=b --json", 0, `"path": "/nowhere",(.|\n)*"reason": "no_route",\n  "route": "",`},
+		{"explain broken.yaml --request=GET\t/b", 1, `broken\.yaml:2:1: `},
 	}
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {
-			stdout, stderr, code := s.run("", append([]string{"bearer", "policy"}, strings.Fields(test.args)...)...)
+			stdout, stderr, code := s.run("", append([]string{"bearer", "policy"}, strings.Split(test.args, " ")...)...)
 			if code != test.code || !regexp.MustCompile(test.stdout).MatchString(stdout) {
 				t.Errorf("exit %d, want %d and %s\nstdout: %s\nstderr: %s", code, test.code, test.stdout, stdout, stderr)
 			}

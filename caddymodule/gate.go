@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-bearer/caddy-bearer/gate"
+	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -26,6 +27,10 @@ func init() {
 type Gate struct {
 	// The policy that decides. Default: the environment's.
 	Policy string `json:"policy,omitempty"`
+
+	// Routes that decide instead of a policy's, with the keys that they have in a
+	// policy file. Their scopes are those of the environment's policy.
+	Routes []policy.Rule `json:"routes,omitempty"`
 
 	// The environment whose tokens are accepted. Default: the only one.
 	Environment store.Environment `json:"environment,omitempty"`
@@ -79,18 +84,18 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	g.Policy = cmp.Or(g.Policy, env.Policy)
-	if app.policies[g.Policy] == nil {
-		return fmt.Errorf("policy %q is not configured; configured: %s", g.Policy, strings.Join(sortedKeys(app.policies), ", "))
-	}
 	g.log, g.runtime = ctx.Logger(), app.runtime
+	present, err := g.policy(app, env)
+	if err != nil {
+		return err
+	}
 	authority := app.runtime.worlds[name].authority
 	headers := IdentityHeaders{}
 	if g.IdentityHeaders != nil {
 		headers = *g.IdentityHeaders
 	}
 	g.gate, err = gate.New(gate.Options{
-		Authority: authority, Policy: app.runtime.policies.slot(g.Policy).get,
+		Authority: authority, Policy: present,
 		Realm: g.Realm, Problems: env.Issuer + "/problems/",
 		Identity:     gate.IdentityHeaders(headers),
 		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, RequestID: requestID,
@@ -102,6 +107,25 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	endStreamsAtExit(ctx, authority)
 	warnOfDroppedStreams(ctx, g.log)
 	return nil
+}
+
+// policy returns where the present revision of what decides is found.
+func (g *Gate) policy(app *App, env *Environment) (func() *policy.Policy, error) {
+	if len(g.Routes) > 0 {
+		if g.Policy != "" {
+			return nil, fmt.Errorf("bearer_gate has both the policy %s and routes of its own; choose one", g.Policy)
+		}
+		slot, err := app.addRoutes(g.Routes, env.Policy)
+		if err != nil {
+			return nil, err
+		}
+		return slot.get, nil
+	}
+	g.Policy = cmp.Or(g.Policy, env.Policy)
+	if app.policies[g.Policy] == nil {
+		return nil, fmt.Errorf("policy %q is not configured; configured: %s", g.Policy, strings.Join(sortedKeys(app.policies), ", "))
+	}
+	return app.runtime.policies.slot(g.Policy).get, nil
 }
 
 // endStreamsAtExit cuts live streams when the process ends, because the server

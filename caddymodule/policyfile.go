@@ -96,8 +96,9 @@ func (s *policySlot) get() *policy.Policy {
 // policies are the slots by name. A slot lives as long as the runtime, so that
 // handlers of any configuration can hold on to it.
 type policies struct {
-	mu    sync.Mutex
-	slots map[string]*policySlot
+	mu     sync.Mutex
+	slots  map[string]*policySlot
+	routes map[string]*routeSlot // those of gates' blocks, by key
 }
 
 // slot returns the slot of a name, which may be empty.
@@ -117,11 +118,14 @@ func (p *policies) locked(name string) *policySlot {
 }
 
 // add takes over what a configuration loaded.
-func (p *policies) add(loaded map[string]*loadedPolicy) {
+func (p *policies) add(loaded map[string]*loadedPolicy, routes map[string]*gateRoutes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, policy := range loaded {
 		p.locked(name).present.Store(policy)
+	}
+	for key, compiled := range routes {
+		p.lockedRoutes(key).present.Store(compiled)
 	}
 }
 
@@ -164,7 +168,7 @@ func (p *policies) refresh(log *zap.Logger) (changed bool) {
 				zap.String("from", present.policy.Revision()), zap.String("to", next.policy.Revision()))
 		}
 	}
-	return changed
+	return p.recompile(log) || changed
 }
 
 // reload returns the policy that the file holds now, or nil if it holds what is

@@ -69,6 +69,7 @@ func borrowRuntime(s *Store) (*runtime, error) {
 func newRuntime(key, path string) *runtime {
 	rt := &runtime{key: key, path: path, worlds: map[store.Environment]*world{}}
 	rt.policies.slots = map[string]*policySlot{}
+	rt.policies.routes = map[string]*routeSlot{}
 	for _, env := range []store.Environment{store.Production, store.Sandbox} {
 		rt.worlds[env] = &world{
 			authority: token.NewAuthority(env, time.Now),
@@ -108,7 +109,7 @@ func (rt *runtime) apply(app *App) error {
 	if err := rt.open(ctx, app); err != nil {
 		return err
 	}
-	rt.policies.add(app.policies)
+	rt.policies.add(app.policies, app.routes)
 	for _, name := range sortedKeys(app.Environments) {
 		if err := rt.applyEnvironment(ctx, app, name); err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)

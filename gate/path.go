@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +11,25 @@ import (
 
 // maxPath is the longest path that is judged, as it stands in the request line.
 const maxPath = 8 << 10
+
+// Judged returns the method and the path by which a gate judges a request with
+// this method and target (RFC 9112 §3). An error says why a gate refuses it
+// before it asks the policy.
+func Judged(method, target string) (judged, path string, err error) {
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return "", "", errors.New(flawTarget.detail)
+	}
+	r := &http.Request{Method: method, URL: u, RequestURI: target}
+	judged, flaw := judgeMethod(r)
+	if flaw == nil {
+		flaw = judgePath(r)
+	}
+	if flaw != nil {
+		return "", "", errors.New(flaw.detail)
+	}
+	return judged, u.Path, nil
+}
 
 // judgeMethod returns the method by which a request is judged. The WebSocket
 // over HTTP/2 and HTTP/3 comes as CONNECT (RFC 8441, RFC 9220) and is the GET

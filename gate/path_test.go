@@ -170,3 +170,25 @@ func FuzzPath(f *testing.F) {
 		}
 	})
 }
+
+// What a gate is asked about a target is what it says of a request with it.
+func TestJudgedIsWhatRequestsAreJudgedBy(t *testing.T) {
+	for _, test := range []struct{ method, target, path string }{
+		{"GET", "/a", "/a"},
+		{"POST", "/a%20b/?c=%2F", "/a b/"},
+		{"GET", "http://api.example.com/a", "/a"},
+		{"GET", "/a//b", ""},
+		{"GET", "/a/../b", ""},
+		{"GET", "/a%2Fb", ""},
+		{"GET", "/a%", ""},
+		{"GET", "a", ""},
+		{"GET", "*", ""},
+		{"get", "/a", ""},
+		{"CONNECT", "/a", ""},
+	} {
+		method, path, err := Judged(test.method, test.target)
+		if path != test.path || (err == nil) != (test.path != "") || err == nil && method != test.method {
+			t.Errorf("%s %s: %s %s, %v", test.method, test.target, method, path, err)
+		}
+	}
+}

@@ -109,12 +109,12 @@ func (c *closer) reportCycle(i, j int) {
 }
 
 func (c *compiler) routes(decls []routeDecl) {
-	lines := make(map[string]int)
+	first := make(map[string]position)
 	for _, d := range decls {
-		if line, twice := lines[d.id.text]; twice && d.id.text != "" {
-			c.errorf(d.id.at, "duplicate-route", "duplicate route id %q (first on line %d)", d.id.text, line)
+		if at, twice := first[d.id.text]; twice && d.id.text != "" {
+			c.errorf(d.id.at, "duplicate-route", "duplicate route id %q (first on %s)", d.id.text, c.line(at))
 		} else {
-			lines[d.id.text] = d.id.at.line
+			first[d.id.text] = d.id.at
 		}
 		if d.broken {
 			c.lookUp(d.anyOf) // for its findings

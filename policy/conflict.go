@@ -18,8 +18,8 @@ func (c *compiler) checkConflicts(trie *trieNode) {
 			a, b = b, a
 		}
 		c.errorf(b.at, "route-conflict",
-			"route %q (line %d) and route %q (line %d) both match %s, and neither is more specific",
-			b.ID, b.at.line, a.ID, a.at.line, c.policy.sample(a, b))
+			"route %q (%s) and route %q (%s) both match %s, and neither is more specific",
+			b.ID, c.line(b.at), a.ID, c.line(a.at), c.policy.sample(a, b))
 	}
 }
 

@@ -22,7 +22,8 @@
 //  6. Missing scopes are found before an account that was not granted, so that
 //     a token without the scope learns nothing about accounts.
 //  7. A hidden scope is never named to anybody: not as missing, not as a
-//     suggestion.
+//     suggestion. Only [Policy.Explain] and the findings name it, to those who
+//     have the file.
 //  8. A file that is not understood completely is refused: an unknown key, a
 //     setting without effect, an ambiguity. Each finding has file, line, column.
 //
@@ -58,6 +59,8 @@
 //	tests:
 //	  - {request: "POST /v1/accounts/1/eft", scopes: [all:eft], accounts: ["1"], expect: allow}
 //	  - {request: "POST /v1/accounts/1/eft", scopes: [read:eft], expect: deny, missing: [[write:eft]]}
+//
+// Routes may also come from elsewhere: see [Policy.WithRoutes].
 //
 // Anchors, aliases, merge keys, tags and several documents are refused: what a
 // reviewer reads is what is enforced.

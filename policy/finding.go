@@ -27,7 +27,7 @@ func (s Severity) String() string {
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Finding is one thing wrong with a policy file, and where. Line and Column
-// count from 1; Code is stable and meant for programs, Message for people.
+// count from 1, and are 0 for a [Rule]; Code is stable and meant for programs, Message for people.
 type Finding struct {
 	File     string   `json:"file"`
 	Line     int      `json:"line"`
@@ -39,6 +39,9 @@ type Finding struct {
 
 // String is file:line:column: message, which editors and terminals can follow.
 func (f Finding) String() string {
+	if f.Line == 0 { // of a rule: File says all
+		return f.File + ": " + f.Message
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Message)
 }
 
@@ -80,6 +83,7 @@ type name struct {
 // reporter gathers findings about one file.
 type reporter struct {
 	file     string
+	sources  []string // instead, where rules stand: the lines are numbers of rules
 	findings Findings
 }
 
@@ -92,10 +96,19 @@ func (r *reporter) warnf(at position, code, format string, args ...any) {
 }
 
 func (r *reporter) add(at position, severity Severity, code, message string) {
-	r.findings = append(r.findings, Finding{
-		File: r.file, Line: at.line, Column: at.column,
-		Message: message, Severity: severity, Code: code,
-	})
+	f := Finding{File: r.file, Line: at.line, Column: at.column, Message: message, Severity: severity, Code: code}
+	if r.sources != nil {
+		f.File, f.Line, f.Column = r.sources[at.line-1], 0, 0
+	}
+	r.findings = append(r.findings, f)
+}
+
+// line names a line beside the one that a finding is about.
+func (r *reporter) line(at position) string {
+	if r.sources != nil {
+		return r.sources[at.line-1]
+	}
+	return fmt.Sprintf("line %d", at.line)
 }
 
 // sorted returns the findings by position.

@@ -148,33 +148,15 @@ func (l *linter) redundantScopes(r *Route) {
 }
 
 // redundantAlternatives reports an alternative whose holders always hold
-// another one too. Of two equal ones the later is redundant.
+// another one too.
 func (l *linter) redundantAlternatives(r *Route) {
 	v := &l.policy.vocabulary
-	closures := make([]bitset, len(r.alternatives))
-	for i, a := range r.alternatives {
-		for _, scope := range a.scopes {
-			closures[i] = closures[i].with(v.closure[scope])
+	for i, other := range v.redundant(r) {
+		if other >= 0 {
+			l.warnf(r.at, "redundant-alternative", "route %q: who holds [%s] holds [%s] too, which is enough",
+				r.ID, list(v.named(r.alternatives[i].scopes)), list(v.named(r.alternatives[other].scopes)))
 		}
 	}
-	for i, a := range r.alternatives {
-		for j, other := range r.alternatives {
-			equal := closures[j].contains(a.needs)
-			if i != j && closures[i].contains(other.needs) && (!equal || j < i) {
-				l.warnf(r.at, "redundant-alternative", "route %q: who holds [%s] holds [%s] too, which is enough",
-					r.ID, l.names(a), l.names(other))
-				break
-			}
-		}
-	}
-}
-
-func (l *linter) names(a alternative) string {
-	var names []string
-	for _, i := range a.scopes {
-		names = append(names, l.policy.vocabulary.scopes[i].Name)
-	}
-	return list(names)
 }
 
 // depth is the number of segments of the longest pattern.

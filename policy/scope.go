@@ -129,6 +129,43 @@ func (v *vocabulary) largest(set bitset) []int {
 	})
 }
 
+func (v *vocabulary) named(indexes []int) []string {
+	names := make([]string, len(indexes))
+	for k, i := range indexes {
+		names[k] = v.scopes[i].Name
+	}
+	return names
+}
+
+// rights is all that holding an alternative amounts to.
+func (v *vocabulary) rights(a alternative) bitset {
+	var rights bitset
+	for _, i := range a.scopes {
+		rights = rights.with(v.closure[i])
+	}
+	return rights
+}
+
+// redundant returns, for each alternative of a route, the index of one that
+// whoever holds it holds too, or -1. Of two equal ones the later is redundant.
+func (v *vocabulary) redundant(r *Route) []int {
+	rights := make([]bitset, len(r.alternatives))
+	others := make([]int, len(r.alternatives))
+	for i, a := range r.alternatives {
+		rights[i], others[i] = v.rights(a), -1
+	}
+	for i, a := range r.alternatives {
+		for j, other := range r.alternatives {
+			equal := rights[j].contains(a.needs)
+			if i != j && rights[i].contains(other.needs) && (!equal || j < i) {
+				others[i] = j
+				break
+			}
+		}
+	}
+	return others
+}
+
 // Scopes returns all scopes in file order.
 func (p *Policy) Scopes() []Scope { return slices.Clone(p.vocabulary.scopes) }
 
