@@ -154,6 +154,7 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 		var watching context.Context
 		watching, rt.stopWatch = context.WithCancel(ctx)
 		go rt.watch(watching)
+		go rt.keepHouse(watching)
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type Store interface {
 	Flows
 	Directory
 	Log
+	Collector
 	// Close waits for the jobs that have begun and releases the database.
 	Close() error
 }
@@ -191,10 +192,12 @@ type Writer interface {
 
 // Log is the record of what is revoked, for nodes that keep it in memory.
 type Log interface {
-	// Snapshot returns all revocations that are kept, and where to go on.
+	// Snapshot returns all revocations that are kept (see Collector), and where to
+	// go on.
 	Snapshot(ctx context.Context) ([]Revocation, Cursor, error)
 	// Tail returns what was committed since the cursor. Rows may be returned
-	// twice, never left out, whatever the order in which transactions committed.
+	// twice, never left out, whatever the order in which transactions committed;
+	// but who lags so far behind that rows were collected doesn't need them.
 	Tail(ctx context.Context, since Cursor) ([]Revocation, Cursor, error)
 }
 

@@ -48,9 +48,9 @@ func (t *tx) issue(req *store.Issue) (store.Standing, error) {
 // insertGrant records a grant that is alive, whatever the argument says. Its
 // principal, client and accounts must exist: the foreign keys see to that.
 func (t *tx) insertGrant(g *store.Grant) error {
-	_, err := t.exec(`INSERT INTO grants (environment, id, principal, client, scopes, epoch, created, expires)
-		VALUES (?, ?, ?, ?, ?, 0, ?, ?)`,
-		g.Environment, g.ID, g.Principal, g.Client, joined(g.Scopes), micros(g.Created), micros(g.Expires))
+	_, err := t.exec(`INSERT INTO grants (environment, id, principal, client, scopes, epoch, created, expires, due)
+		VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)`,
+		g.Environment, g.ID, g.Principal, g.Client, joined(g.Scopes), micros(g.Created), micros(g.Expires), micros(g.Created))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@
 //   - standing.go   what a grant stands on, read by every flow
 //   - issue.go, redeem.go, renew.go, revoke.go  one flow each
 //   - log.go        the record of what is revoked
+//   - collect.go    what is deleted, and when
 //   - reader.go, writer.go  the cold paths
 package sqlite
 

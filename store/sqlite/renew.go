@@ -73,19 +73,20 @@ func (t *tx) rotate(req *store.Renew, r *store.Renewed) error {
 // rule takes it for a retry, and kills the family if not.
 func (t *tx) retry(req *store.Renew, r *store.Renewed) error {
 	r.Retried = true
+	age := req.Now.Sub(r.Chain[0].Rotated)
+	inWindow := req.Retry.Window > 0 && age <= req.Retry.Window
+	inUnusedWindow := age <= req.Retry.UnusedWindow && r.Chain[0].Retries < req.Retry.UnusedMax
+	if !inWindow && !inUnusedWindow {
+		// Before the chain is followed: links of an old one may have been collected.
+		return t.reuse(req, r)
+	}
 	if err := t.follow(r); err != nil {
 		return err
 	}
 	token, head := &r.Chain[0], r.Head()
-	age := req.Now.Sub(token.Rotated)
-	inWindow := req.Retry.Window > 0 && age <= req.Retry.Window
-	unused := len(r.Chain) == 2 && age <= req.Retry.UnusedWindow && token.Retries < req.Retry.UnusedMax
 	switch {
-	case !inWindow && !unused:
-		if err := t.killGrant(req.Environment, token.Grant, req.Now, req.Retain, "refresh_reused"); err != nil {
-			return err
-		}
-		return t.settle(t.renewEvent(req, token.Grant, outcomeReused), store.ErrReused)
+	case !inWindow && len(r.Chain) != 2: // its successor has been used
+		return t.reuse(req, r)
 	case !head.Revoked.IsZero():
 		return fmt.Errorf("head of the family: %w", store.ErrRevoked)
 	case ended(token.Expires, req.Now), ended(head.Expires, req.Now), ended(r.Standing.Grant.Expires, req.Now):
@@ -99,6 +100,15 @@ func (t *tx) retry(req *store.Renew, r *store.Renewed) error {
 		}
 	}
 	return t.renewEvent(req, token.Grant, outcomeRetried)
+}
+
+// reuse kills the family of a token that came back.
+func (t *tx) reuse(req *store.Renew, r *store.Renewed) error {
+	grant := r.Chain[0].Grant
+	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, "refresh_reused"); err != nil {
+		return err
+	}
+	return t.settle(t.renewEvent(req, grant, outcomeReused), store.ErrReused)
 }
 
 // follow extends the chain from its first token to the family's head. A loop is

@@ -89,10 +89,19 @@ func (t *tx) revokeToken(rev store.Revocation) (store.Revocation, bool, error) {
 	if logged, err := t.logged(rev); !errors.Is(err, store.ErrNotFound) {
 		return logged, false, err
 	}
-	_, err := t.exec(`UPDATE token SET revoked = ? WHERE environment = ? AND id = ? AND revoked = 0`,
+	changed, err := t.exec(`UPDATE token SET revoked = ? WHERE environment = ? AND id = ? AND revoked = 0`,
 		micros(rev.At), rev.Environment, rev.Target)
 	if err != nil {
 		return rev, false, err
+	}
+	if changed == 0 {
+		// Its row outlives the one in the log.
+		dead := store.Revocation{Environment: rev.Environment, Kind: rev.Kind, Target: rev.Target}
+		err := t.get([]any{instant{&dead.At}}, `SELECT revoked FROM token WHERE environment = ? AND id = ?`,
+			rev.Environment, rev.Target)
+		if !errors.Is(err, store.ErrNotFound) {
+			return dead, false, err
+		}
 	}
 	return rev, true, t.log(rev)
 }

@@ -100,6 +100,8 @@ var callerCases = []testCase{
 		w.fails(err, store.ErrUnavailable)
 		_, _, err = w.Tail(w.ctx, cursor)
 		w.fails(err, store.ErrUnavailable)
+		_, err = w.Collect(w.ctx, collecting(0))
+		w.fails(err, store.ErrUnavailable)
 		w.fails(w.View(w.ctx, func(store.Reader) error { return nil }), store.ErrUnavailable)
 		w.fails(w.Update(w.ctx, func(store.Writer) error { return nil }), store.ErrUnavailable)
 	}},

@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		{"Revoke", revokeCases},
 		{"Directory", directoryCases},
 		{"Log", logCases},
+		{"Collect", collectCases},
 		{"Callers", callerCases},
 		{"Audit", auditCases},
 	}
