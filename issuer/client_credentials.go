@@ -15,28 +15,21 @@ import (
 // lives: the lifetime begins after COMMIT, and no token may outlive its grant.
 const issueMargin = 10 * time.Second
 
-// ownParties are a client and what stands for it when it acts for itself, read
-// in one snapshot.
-type ownParties struct {
-	client   store.Client
-	accounts []string // bound to its principal
-}
-
 // clientCredentials lets a client act for itself (RFC 6749 §4.4). There is no
 // refresh token: who has the secret needs none (§4.4.3).
-func (i *Issuer) clientCredentials(x *exchange, f form) (response, error) {
-	own, err := i.findOwnParties(x.Context(), x.client)
+func (i *Issuer) clientCredentials(x *exchange, client *store.Client, f form) (response, error) {
+	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err
 	}
-	scopes, err := i.ownScopes(f["scope"], own.client.MaxScopes)
+	accounts, err := i.ownAccounts(x.Context(), client.ID)
 	if err != nil {
 		return response{}, err
 	}
 	grant := store.Grant{
 		Environment: i.environment, ID: token.NewID(),
-		Principal: own.client.ID, Client: own.client.ID,
-		Scopes: scopes, Accounts: own.accounts,
+		Principal: client.ID, Client: client.ID,
+		Scopes: scopes, Accounts: accounts,
 		Created: x.now, Expires: x.now.Add(i.authority.Settings().AccessLifetime + issueMargin),
 	}
 	standing, err := i.store.Issue(x.Context(), store.Issue{
@@ -75,32 +68,30 @@ func (i *Issuer) ownScopes(asked string, ceiling []string) ([]string, error) {
 	return names, nil
 }
 
-// findOwnParties also makes sure that the principal with the client's id is the
-// client's. (In databases older than this grant a service account may have it.)
-func (i *Issuer) findOwnParties(ctx context.Context, client string) (own ownParties, err error) {
+// ownAccounts are those that are bound to a client. It also makes sure that the
+// principal with the client's id is the client's. (In databases older than this
+// grant a service account may have it.)
+func (i *Issuer) ownAccounts(ctx context.Context, client string) (accounts []string, err error) {
 	var principal store.Principal
 	err = i.store.View(ctx, func(tx store.Reader) error {
-		own = ownParties{} // should the store read again
-		if own.client, err = tx.Client(i.environment, client); err != nil {
-			return err
-		}
+		accounts = nil // should the store read again
 		if principal, err = tx.Principal(i.environment, client); unlessUnknown(err) != nil {
 			return err
 		}
 		bindings, err := tx.Bindings(i.environment, client)
 		for k := range bindings {
-			own.accounts = append(own.accounts, bindings[k].Account)
+			accounts = append(accounts, bindings[k].Account)
 		}
 		return err
 	})
 	switch {
 	case err != nil:
-		return ownParties{}, fmt.Errorf("read client: %w", err)
+		return nil, fmt.Errorf("read the client's principal: %w", err)
 	case principal.Kind != store.ClientPrincipal:
-		return ownParties{}, &oauthError{
+		return nil, &oauthError{
 			status: http.StatusBadRequest, code: codeUnauthorizedClient,
 			description: "this client cannot act for itself: a service account has the same id",
 		}
 	}
-	return own, nil
+	return accounts, nil
 }
