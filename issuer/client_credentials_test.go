@@ -133,6 +133,17 @@ func TestThrottleAtTheTokenEndpoint(t *testing.T) {
 	b.do(ownCall()).ok(t)
 }
 
+func TestThrottleCountsEverySpellingOfAnID(t *testing.T) {
+	b := newBank(t, nil)
+	for k := range wrongPerPair {
+		id := botID // bot-1 with another of its letters encoded
+		at := k % len(id)
+		id = id[:at] + "%" + hex(id[at]) + id[at+1:]
+		b.do(ownCall().with("Authorization", basic(id, "wrong"))).wantError(t, 401, "invalid_client")
+	}
+	b.do(ownCall()).wantError(t, 429, "temporarily_unavailable")
+}
+
 // setMaximum changes what the bot may have, as an operator does.
 func (b *bank) setMaximum(scopes ...string) {
 	b.Helper()

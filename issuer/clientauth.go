@@ -55,9 +55,9 @@ func standardReadings(h http.Header, f form) ([]credentials, error) {
 // authenticateClient finds the client whose credentials these are, in the first
 // of its readings that fits. All readings are one attempt.
 func (i *Issuer) authenticateClient(x *exchange, readings ...credentials) (store.Client, error) {
-	// Throttled is the id without its blanks, or each number of blanks would have
-	// attempts of its own.
-	parties := []party{{kindClient, readings[len(readings)-1].trimmed().id}}
+	// Throttled is the id as it is read first, decoded and without its blanks, or
+	// each way to spell it would have attempts of its own.
+	parties := []party{{kindClient, readings[0].trimmed().id}}
 	address := throttledAddress(x.ip)
 	if err := i.throttle.admit(x.now, address, parties...); err != nil {
 		return store.Client{}, err

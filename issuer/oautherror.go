@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
-// Error codes of RFC 6749 §5.2; the last two are those of §4.1.2.1. At
-// /token/self there are those of RFC 6750 §3.1 (see self.go).
+// Error codes of RFC 6749 §5.2; the last two are those of §4.1.2.1, and
+// /token/self has one of its own (self.go).
 const (
 	codeInvalidRequest       = "invalid_request"
 	codeInvalidClient        = "invalid_client"

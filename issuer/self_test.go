@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 func TestSelfTellsWhatATokenIsGoodFor(t *testing.T) {
@@ -67,6 +68,27 @@ func TestRFC6750_ChallengesAtSelf(t *testing.T) {
 	if got := b.do(good); got.status != http.StatusUnauthorized {
 		t.Errorf("expired: %d", got.status)
 	}
+}
+
+// The gate takes personal tokens, but this endpoint is for those of the issuer.
+func TestSelfOfAPersonalToken(t *testing.T) {
+	b := newBank(t, nil)
+	raw, hash := b.authority.Keyring().NewOpaque(store.Personal)
+	_, err := b.store.Issue(t.Context(), store.Issue{
+		Grant: store.Grant{Environment: b.env, ID: token.NewID(), Principal: publishedID, Client: botID, Scopes: []string{"all:eft"}, Created: b.clock.Now()},
+		Tokens: []store.Token{{
+			Environment: b.env, ID: token.NewID(), Hash: hash, Class: store.Personal,
+			KeyID: b.authority.Keyring().KeyID(), Created: b.clock.Now(),
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.wantVerdict(raw, token.Live)
+	if got := b.do(selfCall(raw)); got.status != http.StatusUnauthorized {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	b.wantInactive("personal", introspectCall(raw))
 }
 
 func TestSelfOfTheOtherEnvironment(t *testing.T) {
