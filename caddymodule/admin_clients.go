@@ -10,16 +10,29 @@ import (
 var clients = recordKind[store.Client]{
 	word: "client", path: "clients", action: "client",
 	kills: store.KindClient, rights: store.KindClientRights,
-	get: store.Reader.Client, list: store.Reader.Clients, put: store.Writer.PutClient,
+	get: store.Reader.Client, list: store.Reader.Clients, put: putClient,
+	rival: serviceAccountNamed,
 	fields: func(c *store.Client) fields {
 		return fields{c.ID, c.Source, &c.Created, &c.Status, &c.Name, &c.MaxScopes, &c.SecretHash}
 	},
-	show: func(_ store.Reader, c *store.Client) (record, error) {
-		return record{
-			ID: c.ID, Name: c.Name, Scopes: &c.MaxScopes,
-			Status: c.Status, Source: c.Source, Created: c.Created,
-		}, nil
-	},
+	show: showClient,
+}
+
+// showClient names accounts only if there are any: most clients act for others.
+func showClient(tx store.Reader, c *store.Client) (record, error) {
+	shown := record{
+		ID: c.ID, Name: c.Name, Scopes: &c.MaxScopes,
+		Status: c.Status, Source: c.Source, Created: c.Created,
+	}
+	rival, err := serviceAccountNamed(tx, c.Environment, c.ID)
+	if err != nil || rival != "" {
+		return shown, err
+	}
+	open, err := boundAccounts(tx, c.Environment, c.ID)
+	if len(open) > 0 {
+		shown.Accounts = &open
+	}
+	return shown, err
 }
 
 func addClient(c *adminCall) (any, error) {

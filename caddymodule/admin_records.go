@@ -16,14 +16,14 @@ type record struct {
 	Name     string            `json:"name,omitzero"`
 	Kind     store.AccountKind `json:"kind,omitzero"`     // of accounts
 	Scopes   *[]string         `json:"scopes,omitzero"`   // of clients and service accounts: the most that they may carry
-	Accounts *[]boundAccount   `json:"accounts,omitzero"` // of service accounts
+	Accounts *[]boundAccount   `json:"accounts,omitzero"` // of service accounts, and of clients that have some
 	Status   store.Status      `json:"status"`
 	Source   store.Source      `json:"source"`
 	Created  time.Time         `json:"created"`
 	Secret   string            `json:"secret,omitzero"`
 }
 
-// boundAccount is an account that a service account owns.
+// boundAccount is an account that is open to a service account or client.
 type boundAccount struct {
 	Account string       `json:"account"`
 	Access  store.Access `json:"access"`
@@ -43,7 +43,10 @@ type recordKind[R any] struct {
 	list func(store.Reader, store.Environment) ([]R, error)
 	put  func(store.Writer, R) error
 	// ours tells records of this kind from others that share a table; nil: all are.
-	ours   func(*R) bool
+	ours func(*R) bool
+	// rival names what else has an id that a record of this kind must not have
+	// then; "" if nothing has it. Nil: ids of this kind are its own.
+	rival  func(store.Reader, store.Environment, string) (string, error)
 	fields func(*R) fields
 	show   func(store.Reader, *R) (record, error)
 }
@@ -120,12 +123,12 @@ func (k *recordKind[R]) add(c *adminCall, row R) (record, error) {
 	var shown record
 	c.status = http.StatusCreated
 	err := c.change(k.action+".add", k.target(id), "", func(tx *change) error {
-		_, err := k.get(tx, c.env, id)
-		if err == nil {
-			return refuse(http.StatusConflict, "the id %s is taken", id)
-		}
-		if !errors.Is(err, store.ErrNotFound) {
+		holder, err := k.holder(tx, c.env, id)
+		if err != nil {
 			return err
+		}
+		if holder != "" {
+			return refuse(http.StatusConflict, "the id %s is taken by %s", id, holder)
 		}
 		if err := k.put(tx, row); err != nil {
 			return err
@@ -134,6 +137,28 @@ func (k *recordKind[R]) add(c *adminCall, row R) (record, error) {
 		return err
 	})
 	return shown, err
+}
+
+// holder names what has an id already: a record of this kind or a rival of it.
+func (k *recordKind[R]) holder(tx store.Reader, env store.Environment, id string) (string, error) {
+	if k.rival != nil {
+		if rival, err := k.rival(tx, env, id); rival != "" || err != nil {
+			return rival, err
+		}
+	}
+	_, err := k.get(tx, env, id)
+	if err != nil {
+		return "", unlessUnknown(err)
+	}
+	return "another " + k.word, nil
+}
+
+// unlessUnknown passes over that there is no such record.
+func unlessUnknown(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // edit changes the record that the path names, unless the configuration owns it:

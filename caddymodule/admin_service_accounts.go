@@ -14,7 +14,8 @@ var serviceAccounts = recordKind[store.Principal]{
 	word: "service account", path: "service-accounts", action: "service_account",
 	kills: store.KindPrincipal, rights: store.KindRights,
 	get: store.Reader.Principal, list: store.Reader.Principals, put: store.Writer.PutPrincipal,
-	ours: func(p *store.Principal) bool { return p.Kind == store.Service },
+	ours:  func(p *store.Principal) bool { return p.Kind == store.Service },
+	rival: clientNamed,
 	fields: func(p *store.Principal) fields {
 		return fields{p.ID, p.Source, &p.Created, &p.Status, &p.Name, &p.MaxScopes, &p.SecretHash}
 	},
@@ -22,15 +23,21 @@ var serviceAccounts = recordKind[store.Principal]{
 }
 
 func showServiceAccount(tx store.Reader, p *store.Principal) (record, error) {
-	bindings, err := tx.Bindings(p.Environment, p.ID)
-	owned := make([]boundAccount, 0, len(bindings))
-	for _, b := range bindings {
-		owned = append(owned, boundAccount{b.Account, b.Access, b.Scopes, b.Source})
-	}
+	owned, err := boundAccounts(tx, p.Environment, p.ID)
 	return record{
 		ID: p.ID, Name: p.Name, Scopes: &p.MaxScopes, Accounts: &owned,
 		Status: p.Status, Source: p.Source, Created: p.Created,
 	}, err
+}
+
+// boundAccounts lists the accounts that are open to a principal.
+func boundAccounts(tx store.Reader, env store.Environment, principal string) ([]boundAccount, error) {
+	bindings, err := tx.Bindings(env, principal)
+	open := make([]boundAccount, 0, len(bindings))
+	for _, b := range bindings {
+		open = append(open, boundAccount{b.Account, b.Access, b.Scopes, b.Source})
+	}
+	return open, err
 }
 
 func addServiceAccount(c *adminCall) (any, error) {

@@ -28,6 +28,7 @@ import (
 //			name        <text>
 //			secret_hash <hash>
 //			scopes      <scope> [<scope>…]
+//			accounts    <id> [<id>…]
 //		}
 //	}
 //
@@ -45,7 +46,10 @@ import (
 //     if it is not given.
 //   - service_account: a program that owns accounts. scopes is the most that it
 //     may grant, accounts are those that it owns; each must be declared here.
-//   - client: an OAuth 2.0 client. scopes is the most that it may ever carry.
+//   - client: an OAuth 2.0 client. scopes is the most that it may ever carry,
+//     accounts are those that are open to it when it acts for itself
+//     (client_credentials); each must be declared here. A client and a service
+//     account must not have the same id.
 //   - name: for people. Default: none.
 //   - secret_hash: the hash of the secret, made with `caddy bearer hash-secret`.
 //     Required.
@@ -95,5 +99,6 @@ func (e *Environment) readClient(d *caddyfile.Dispenser, args []string) error {
 		text("name", "<text>", &c.Name),
 		text("secret_hash", "<hash>", &c.SecretHash),
 		list("scopes", "<scope> [<scope>…]", &c.Scopes),
+		list("accounts", "<id> [<id>…]", &c.Accounts),
 	})
 }

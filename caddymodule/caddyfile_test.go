@@ -274,6 +274,14 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.ServiceAccounts[0].Accounts = []string{"7"} },
 			"service_account " + serviceID + ": account 7 is not declared; add: account 7",
 		},
+		"account of a client not declared": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].Accounts = []string{"7"} },
+			"client demo-client: account 7 is not declared; add: account 7",
+		},
+		"client and service account of one id": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].ID = serviceID },
+			"client " + serviceID + ": a service_account has the same id; choose another",
+		},
 		"account declared twice": {
 			func(_ *App, sandbox *Environment, _ *Gate) {
 				sandbox.Accounts = append(sandbox.Accounts, &Account{ID: "1"})

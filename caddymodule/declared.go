@@ -22,16 +22,33 @@ func declare(ctx context.Context, st store.Store, a *token.Authority, env *Envir
 		if err := reconcile(d, &accounts, d.accountRows(env.Accounts)); err != nil {
 			return err
 		}
+		// Clients first: one that is removed gives an id free that it shared with a
+		// service account.
+		if err := d.declareClients(env.Clients); err != nil {
+			return err
+		}
 		if err := reconcile(d, &serviceAccounts, d.serviceAccountRows(env.ServiceAccounts)); err != nil {
 			return err
 		}
 		for _, sa := range env.ServiceAccounts {
-			if err := d.declareBindings(sa); err != nil {
+			if err := d.declareBindings(sa.ID, sa.Accounts); err != nil {
 				return err
 			}
 		}
-		return reconcile(d, &clients, d.clientRows(env.Clients))
+		return nil
 	})
+}
+
+func (tx *change) declareClients(declared []*Client) error {
+	if err := reconcile(tx, &clients, tx.clientRows(declared)); err != nil {
+		return err
+	}
+	for _, c := range declared {
+		if err := tx.declareBindings(c.ID, c.Accounts); err != nil {
+			return err
+		}
+	}
+	return tx.addClientPrincipals()
 }
 
 func (tx *change) accountRows(declared []*Account) (rows []store.Account) {
@@ -71,10 +88,16 @@ func reconcile[R any](tx *change, kind *recordKind[R], declared []R) error {
 	if err != nil {
 		return err
 	}
+	if kind.ours != nil {
+		present = slices.DeleteFunc(present, func(row R) bool { return !kind.ours(&row) })
+	}
 	named := map[string]bool{}
 	for i := range declared {
 		row := kind.fields(&declared[i])
 		named[row.id] = true
+		if err := checkRival(tx, kind, row.id); err != nil {
+			return err
+		}
 		at := slices.IndexFunc(present, func(p R) bool { return kind.fields(&p).id == row.id })
 		if at < 0 {
 			if err := kind.put(tx, declared[i]); err != nil {
@@ -102,6 +125,18 @@ func reconcile[R any](tx *change, kind *recordKind[R], declared []R) error {
 	return nil
 }
 
+// checkRival refuses an id that a record of another kind has already.
+func checkRival[R any](tx *change, kind *recordKind[R], id string) error {
+	if kind.rival == nil {
+		return nil
+	}
+	rival, err := kind.rival(tx, tx.env, id)
+	if err == nil && rival != "" {
+		err = fmt.Errorf("%s %s: %s in the database has the same id; choose another", kind.word, id, rival)
+	}
+	return err
+}
+
 // replace puts what is declared in the place of a row that the configuration
 // made before.
 func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
@@ -119,37 +154,37 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 	return declaredChange(tx, kind.rights, row.id)
 }
 
-// declareBindings binds the accounts that a service account owns and unbinds
+// declareBindings binds the accounts of a service account or client and unbinds
 // those that the configuration bound before.
-func (tx *change) declareBindings(sa *ServiceAccount) error {
-	present, err := tx.Bindings(tx.env, sa.ID)
+func (tx *change) declareBindings(principal string, accounts []string) error {
+	present, err := tx.Bindings(tx.env, principal)
 	if err != nil {
 		return err
 	}
 	changed := false
-	for _, account := range sa.Accounts {
+	for _, account := range accounts {
 		if slices.ContainsFunc(present, func(b store.Binding) bool { return b.Account == account && b.Source == store.FromConfig }) {
 			continue
 		}
 		changed = true
-		binding := store.Binding{Environment: tx.env, Principal: sa.ID, Account: account, Access: store.Full, Source: store.FromConfig}
+		binding := store.Binding{Environment: tx.env, Principal: principal, Account: account, Access: store.Full, Source: store.FromConfig}
 		if err := tx.PutBinding(binding); err != nil {
 			return err
 		}
 	}
 	for _, b := range present {
-		if b.Source != store.FromConfig || slices.Contains(sa.Accounts, b.Account) {
+		if b.Source != store.FromConfig || slices.Contains(accounts, b.Account) {
 			continue
 		}
 		changed = true
-		if err := tx.unbind(sa.ID, b.Account); err != nil {
+		if err := tx.unbind(principal, b.Account); err != nil {
 			return err
 		}
 	}
 	if !changed {
 		return nil
 	}
-	return declaredChange(tx, store.KindRights, sa.ID)
+	return declaredChange(tx, store.KindRights, principal)
 }
 
 // declaredChange revokes a numbered target and leaves a line in the audit

@@ -101,6 +101,10 @@ type Client struct {
 
 	// The most that it may ever carry.
 	Scopes []string `json:"scopes,omitempty"`
+
+	// The accounts, by id, that are open to it when it acts for itself
+	// (client_credentials). Default: none.
+	Accounts []string `json:"accounts,omitempty"`
 }
 
 // provision fills in defaults and checks the whole declaration.
@@ -157,10 +161,18 @@ func (e *Environment) checkServiceAccounts(env store.Environment) error {
 		if err := checkParty(env, sa.ID, sa.SecretHash); err != nil {
 			return fmt.Errorf("service_account %s: %w", sa.ID, err)
 		}
-		for _, id := range sa.Accounts {
-			if !slices.ContainsFunc(e.Accounts, func(a *Account) bool { return a.ID == id }) {
-				return fmt.Errorf("service_account %s: account %s is not declared; add: account %s", sa.ID, id, id)
-			}
+		if err := e.checkOwned(sa.Accounts); err != nil {
+			return fmt.Errorf("service_account %s: %w", sa.ID, err)
+		}
+	}
+	return nil
+}
+
+// checkOwned checks the accounts of a party.
+func (e *Environment) checkOwned(accounts []string) error {
+	for _, id := range accounts {
+		if !slices.ContainsFunc(e.Accounts, func(a *Account) bool { return a.ID == id }) {
+			return fmt.Errorf("account %s is not declared; add: account %s", id, id)
 		}
 	}
 	return nil
@@ -174,6 +186,12 @@ func (e *Environment) checkClients(env store.Environment) error {
 		}
 		if err := checkParty(env, c.ID, c.SecretHash); err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)
+		}
+		if err := e.checkOwned(c.Accounts); err != nil {
+			return fmt.Errorf("client %s: %w", c.ID, err)
+		}
+		if slices.ContainsFunc(e.ServiceAccounts, func(sa *ServiceAccount) bool { return sa.ID == c.ID }) {
+			return fmt.Errorf("client %s: a service_account has the same id; choose another", c.ID)
 		}
 	}
 	return nil

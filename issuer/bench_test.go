@@ -13,7 +13,18 @@ import (
 
 // BenchmarkS4 is the bank's code call and token call over HTTP, on SQLite with
 // every acknowledgement on the disk. One op is both calls.
-func BenchmarkS4(b *testing.B) {
+func BenchmarkS4(b *testing.B) { benchmarkIssuing(b, (*bank).fetchTokens) }
+
+// BenchmarkClientCredentials is one call over HTTP: the grant is on the disk and
+// the token signed when it is answered.
+func BenchmarkClientCredentials(b *testing.B) {
+	benchmarkIssuing(b, func(bank *bank, client *http.Client) error {
+		var tokens map[string]any
+		return bank.fetch(client, ownCall(), &tokens)
+	})
+}
+
+func benchmarkIssuing(b *testing.B, issue func(*bank, *http.Client) error) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
 			bank := newBank(b, nil)
@@ -25,7 +36,7 @@ func BenchmarkS4(b *testing.B) {
 			for range callers {
 				all.Go(func() {
 					for range work {
-						if err := bank.fetchTokens(client); err != nil {
+						if err := issue(bank, client); err != nil {
 							b.Error(err)
 						}
 					}

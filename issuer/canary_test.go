@@ -44,6 +44,9 @@ func TestCanaryNothingSecretIsLogged(t *testing.T) {
 	for _, c := range []call{
 		redeemCall(code), refreshCall(first.refresh), redeemCall(marker), refreshCall(marker), revokeCall(marker),
 		revokeCall(first.access), revokeCall(second.refresh), refreshCall(second.refresh),
+		ownCall(), ownCall("scope", marker), renewCall(marker), renewCall(second.refresh), introspectCall(marker), introspectCall(first.access),
+		selfCall(marker), selfCall(first.access), selfCall(first.access).withQuery("access_token=" + marker),
+		formCall(pathToken, "", "grant_type", marker, "client_id", marker, "client_secret", marker),
 		codeCall().with("X-Service-Account-Secret", marker), codeCall().with("X-IBM-client-secret", marker),
 		codeCall().with("X-IBM-client-id", marker), codeCall().with("scope", marker), codeCall().with("scope", marker+"\\"),
 		codeCall().withQuery("code=" + marker), codeCall().withQuery("a=%zz" + marker), codeCall().with("Authorization", basic(marker, marker)),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -15,12 +16,48 @@ const (
 	kindPrincipal = "principal"
 )
 
+// standardMethods are the names of what standardReadings finds (RFC 7591 §2).
+var standardMethods = []string{"client_secret_basic", "client_secret_post"}
+
+// standardReadings finds client_secret_basic or client_secret_post, and not
+// both (RFC 6749 §2.3, §2.3.1). Basic is form-decoded, as the RFC has it, and
+// then read as it stands: the bank's token endpoint knows the same clients and
+// never decodes, so their programs do not encode.
+func standardReadings(h http.Header, f form) ([]credentials, error) {
+	if f["client_assertion"] != "" {
+		return nil, invalidRequest("client_assertion is not supported")
+	}
+	basic, given, err := basicCredentials(h)
+	posted := credentials{id: f["client_id"], secret: f["client_secret"]}
+	switch {
+	case given && posted.secret != "":
+		return nil, invalidRequest("more than one way to authenticate in one request")
+	case err != nil:
+		return nil, err
+	case !given && !posted.readable():
+		return nil, errInvalidClient
+	case !given:
+		return []credentials{posted}, nil
+	}
+	decoded, ok := basic.formDecoded()
+	if !ok {
+		decoded = basic
+	}
+	if posted.id != "" && posted.id != decoded.id {
+		return nil, invalidRequest("client_id is not the client that authenticates")
+	}
+	if decoded == basic {
+		return []credentials{basic}, nil
+	}
+	return []credentials{decoded, basic}, nil
+}
+
 // authenticateClient finds the client whose credentials these are, in the first
 // of its readings that fits. All readings are one attempt.
 func (i *Issuer) authenticateClient(x *exchange, readings ...credentials) (store.Client, error) {
-	// Throttled is the id without its blanks, or each number of blanks would have
-	// attempts of its own.
-	parties := []party{{kindClient, readings[len(readings)-1].trimmed().id}}
+	// Throttled is the id as it is read first, decoded and without its blanks, or
+	// each way to spell it would have attempts of its own.
+	parties := []party{{kindClient, readings[0].trimmed().id}}
 	address := throttledAddress(x.ip)
 	if err := i.throttle.admit(x.now, address, parties...); err != nil {
 		return store.Client{}, err

@@ -19,11 +19,14 @@
 // well-known prefix comes before that path (RFC 8414 §3):
 //
 //	GET POST /api/v1/s2s-oauth2/code                  s4_code.go
-//	GET POST /api/v1/s2s-oauth2/token                 s4_token.go, s4_refresh.go
-//	POST     /oauth2/revoke                           revoke.go   (RFC 7009)
-//	GET      /oauth2/jwks                             jwks.go     (RFC 7517)
-//	GET      /.well-known/oauth-authorization-server  metadata.go (RFC 8414)
-//	GET      /problems/{code}                         problems.go (RFC 9457 §3.1.1)
+//	GET POST /api/v1/s2s-oauth2/token                 s4_token.go, refresh.go
+//	POST     /oauth2/token                            token.go, client_credentials.go, refresh.go (RFC 6749)
+//	POST     /oauth2/introspect                       introspect.go (RFC 7662)
+//	POST     /oauth2/revoke                           revoke.go     (RFC 7009)
+//	GET      /oauth2/jwks                             jwks.go       (RFC 7517)
+//	GET      /token/self                              self.go       (RFC 6750)
+//	GET      /.well-known/oauth-authorization-server  metadata.go   (RFC 8414)
+//	GET      /problems/{code}                         problems.go   (RFC 9457 §3.1.1)
 //
 // The first two are the bank's server-to-server dialect. What is odd about it
 // (a GET with a form body, credentials and scope in headers of their own, Basic
@@ -34,5 +37,5 @@
 // They are those of RFC 6749 §5.2. Two more codes are needed there and taken
 // from §4.1.2.1: temporarily_unavailable, with 503 if the store cannot answer
 // and with 429 if somebody has to slow down (both with Retry-After), and
-// server_error, with 500.
+// server_error, with 500. At /token/self there is invalid_token of RFC 6750 §3.1.
 package issuer

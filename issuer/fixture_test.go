@@ -203,6 +203,15 @@ func (b *bank) client(id, secret string, scopes ...string) store.Client {
 	return c
 }
 
+// putClient puts a client and the principal that stands for it, as whoever
+// configures the issuer does.
+func (b *bank) putClient(tx store.Writer, c store.Client) error {
+	return errors.Join(tx.PutClient(c), tx.PutPrincipal(store.Principal{
+		Environment: c.Environment, ID: c.ID, Kind: store.ClientPrincipal, Name: c.Name,
+		MaxScopes: c.MaxScopes, Status: c.Status, Source: c.Source, Created: c.Created,
+	}))
+}
+
 func (b *bank) principal(id, secret string, kind store.PrincipalKind, scopes ...string) store.Principal {
 	return store.Principal{
 		Environment: b.env, ID: id, Kind: kind, Name: id, MaxScopes: scopes,
@@ -219,13 +228,15 @@ func (b *bank) populate() {
 	disabledPrincipal.Status = store.Disabled
 	b.update(func(tx store.Writer) error {
 		return errors.Join(
-			tx.PutClient(b.client(botID, botSecret, "read:accounts", "all:remittance", "all:eft", "write:loans")),
-			tx.PutClient(b.client(otherID, otherSecret, "read:accounts", "all:eft")),
-			tx.PutClient(b.client("secretless", "", "all:eft")),
+			b.putClient(tx, b.client(botID, botSecret, "read:accounts", "all:remittance", "all:eft", "write:loans")),
+			b.putClient(tx, b.client(otherID, otherSecret, "read:accounts", "all:eft")),
+			b.putClient(tx, b.client("secretless", "", "all:eft")),
 			tx.PutClient(disabledClient),
 			tx.PutPrincipal(b.principal(publishedID, publishedSecret, store.Service, "read:accounts", "all:remittance", "all:eft")),
 			tx.PutPrincipal(b.principal("person", "person secret", store.User, "all:eft")),
 			tx.PutPrincipal(disabledPrincipal),
+			b.putClient(tx, b.client("desk", "desk secret", "read:eft", "admin:eft")),
+			b.putClient(tx, b.client("hidden", "hidden secret", "admin:eft")),
 			tx.PutAccount(store.Account{Environment: b.env, ID: "TR01", Kind: store.Bank, Name: "main", Status: store.Active, Source: store.FromConfig, Created: b.clock.Now()}),
 			tx.PutBinding(store.Binding{Environment: b.env, Principal: publishedID, Account: "TR01", Access: store.Full, Source: store.FromConfig}),
 		)
@@ -334,6 +345,23 @@ func redeemCall(code string) call {
 
 func refreshCall(refresh string) call {
 	return formCall(pathS4Token, basic(botID, botSecret), "grant_type", "refresh_token", "refresh_token", refresh)
+}
+
+// ownCall asks for a token of the bot's own.
+func ownCall(pairs ...string) call {
+	return formCall(pathToken, formBasic(botID, botSecret), append([]string{"grant_type", "client_credentials"}, pairs...)...)
+}
+
+func renewCall(refresh string, pairs ...string) call {
+	return formCall(pathToken, formBasic(botID, botSecret), append([]string{"grant_type", "refresh_token", "refresh_token", refresh}, pairs...)...)
+}
+
+func introspectCall(raw string) call {
+	return formCall(pathIntrospect, formBasic(botID, botSecret), "token", raw)
+}
+
+func selfCall(access string) call {
+	return call{method: "GET", path: pathSelf, header: http.Header{"Authorization": {"Bearer " + access}}}
 }
 
 func revokeCall(raw string) call {

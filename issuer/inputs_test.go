@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -85,21 +86,60 @@ func TestBadInputConsumesNothing(t *testing.T) {
 		tokens := b.tokens()
 		c := revokeCall(tokens.refresh)
 		b.refuse(t, badForms(c, "token"))
+		b.refuse(t, clientAuthAttacks(c))
 		b.refuse(t, []badInput{
-			{"GET", c.by("GET"), 405, "invalid_request"},
-			{"PUT", c.by("PUT"), 405, "invalid_request"},
 			{"no token", c.withBody("token_type_hint=refresh_token"), 400, "invalid_request"},
 			{"empty token", c.withBody("token="), 400, "invalid_request"},
-			{"Basic and client_secret", c.withBody(c.body + "&client_id=bot-1&client_secret=x"), 400, "invalid_request"},
-			{"client_assertion", c.withBody(c.body + "&client_assertion=x"), 400, "invalid_request"},
-			{"another client_id", c.withBody(c.body + "&client_id=bot-2"), 400, "invalid_request"},
-			{"no authentication", c.with("Authorization"), 401, "invalid_client"},
-			{"client_id alone", c.with("Authorization").withBody(c.body + "&client_id=bot-1"), 401, "invalid_client"},
-			{"Basic not form-encoded", c.with("Authorization", basic(botID, "%zz")), 401, "invalid_client"},
 		})
 		b.wantVerdict(tokens.access, token.Live)
 		b.do(c).ok(t)
 	})
+	t.Run("introspect", func(t *testing.T) {
+		b.clock.advance(10 * time.Minute)
+		c := introspectCall(b.tokens().access)
+		b.refuse(t, badForms(c, "token"))
+		b.refuse(t, clientAuthAttacks(c))
+		b.do(c).ok(t)
+	})
+	t.Run("renew", func(t *testing.T) {
+		b.clock.advance(10 * time.Minute)
+		c := renewCall(b.tokens().refresh)
+		b.refuse(t, badForms(c, "refresh_token"))
+		b.refuse(t, clientAuthAttacks(c))
+		b.refuse(t, []badInput{
+			{"no grant_type", c.withBody("refresh_token=x"), 400, "invalid_request"},
+			{"no refresh_token", c.withBody("grant_type=refresh_token"), 400, "invalid_request"},
+			{"code", c.withBody("grant_type=authorization_code&code=x"), 400, "unsupported_grant_type"},
+			{"password", c.withBody("grant_type=password&username=a&password=b"), 400, "unsupported_grant_type"},
+		})
+		b.do(c).ok(t)
+	})
+	t.Run("client_credentials", func(t *testing.T) {
+		b.clock.advance(10 * time.Minute)
+		c := ownCall()
+		b.refuse(t, badForms(c, "grant_type"))
+		b.refuse(t, clientAuthAttacks(c))
+		b.do(c.withBody(c.body + "&client_id=bot-1&state=x&&extra=%E2%82%AC&refresh_token=x")).ok(t)
+	})
+}
+
+// clientAuthAttacks bend what the standard endpoints have in common: POST
+// alone, and the client by one of two methods.
+func clientAuthAttacks(c call) []badInput {
+	return []badInput{
+		{"GET", c.by("GET"), 405, "invalid_request"},
+		{"PUT", c.by("PUT"), 405, "invalid_request"},
+		{"Basic and client_secret", c.withBody(c.body + "&client_id=bot-1&client_secret=x"), 400, "invalid_request"},
+		{"Basic and the right client_secret", c.withBody(c.body + "&client_id=bot-1&client_secret=" + url.QueryEscape(botSecret)), 400, "invalid_request"},
+		{"client_assertion", c.withBody(c.body + "&client_assertion=x"), 400, "invalid_request"},
+		{"another client_id", c.withBody(c.body + "&client_id=bot-2"), 400, "invalid_request"},
+		{"no authentication", c.with("Authorization"), 401, "invalid_client"},
+		{"client_id alone", c.with("Authorization").withBody(c.body + "&client_id=bot-1"), 401, "invalid_client"},
+		{"client_secret_post, wrong", c.with("Authorization").withBody(c.body + "&client_id=bot-1&client_secret=wrong"), 401, "invalid_client"},
+		{"disabled client", c.with("Authorization", basic("off", "off secret")), 401, "invalid_client"},
+		{"client without a secret", c.with("Authorization", basic("secretless", "x")), 401, "invalid_client"},
+		{"Basic not form-encoded", c.with("Authorization", basic(botID, "%zz")), 401, "invalid_client"},
+	}
 }
 
 // badForms bends what all forms have in common. The parameter is the one that

@@ -18,11 +18,14 @@ import (
 
 // Paths below the issuer's own.
 const (
-	pathS4Code   = "/api/v1/s2s-oauth2/code"
-	pathS4Token  = "/api/v1/s2s-oauth2/token"
-	pathRevoke   = "/oauth2/revoke"
-	pathJWKS     = "/oauth2/jwks"
-	pathProblems = "/problems/"
+	pathS4Code     = "/api/v1/s2s-oauth2/code"
+	pathS4Token    = "/api/v1/s2s-oauth2/token"
+	pathToken      = "/oauth2/token"
+	pathRevoke     = "/oauth2/revoke"
+	pathIntrospect = "/oauth2/introspect"
+	pathJWKS       = "/oauth2/jwks"
+	pathSelf       = "/token/self"
+	pathProblems   = "/problems/"
 )
 
 // Options are what an Issuer needs. All fields are required unless they say
@@ -165,6 +168,9 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle(base+pathS4Code, i.handle("s4.code", getOrPost, i.s4Code))
 	mux.Handle(base+pathS4Token, i.handle("s4.token", getOrPost, i.s4Token))
+	mux.Handle(base+pathToken, i.handle("token", post, i.token))
+	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
+	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.handle("revoke", post, i.revoke))
 	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))

@@ -86,14 +86,20 @@ func TestHandles(t *testing.T) {
 	}{
 		{"/api/v1/s2s-oauth2/code", true, false},
 		{"/api/v1/s2s-oauth2/token", true, false},
+		{"/oauth2/token", true, false},
+		{"/oauth2/introspect", true, false},
 		{"/oauth2/revoke", true, false},
 		{"/oauth2/jwks", true, false},
 		{"/.well-known/oauth-authorization-server", true, false},
+		{"/token/self", true, false},
 		{"/problems/invalid-token", true, false},
 		{"/problems/no-such", true, false},
 		{"/t1/api/v1/s2s-oauth2/code", false, true},
 		{"/t1/api/v1/s2s-oauth2/token", false, true},
+		{"/t1/oauth2/token", false, true},
+		{"/t1/oauth2/introspect", false, true},
 		{"/t1/oauth2/revoke", false, true},
+		{"/t1/token/self", false, true},
 		{"/t1/oauth2/jwks", false, true},
 		{"/.well-known/oauth-authorization-server/t1", false, true},
 		{"/t1/problems/invalid-token", false, true},
@@ -130,11 +136,13 @@ func TestRFC8414_Metadata(t *testing.T) {
 	} {
 		i := b.at(t, url)
 		got := serve(i, "GET", "http://evil.test"+path)
-		want := fmt.Sprintf(`{"issuer":"%[1]s","token_endpoint":"%[1]s/api/v1/s2s-oauth2/token",`+
-			`"token_endpoint_auth_methods_supported":["client_secret_basic"],"jwks_uri":"%[1]s/oauth2/jwks",`+
+		const methods = `["client_secret_basic","client_secret_post"]`
+		want := fmt.Sprintf(`{"issuer":"%[1]s","token_endpoint":"%[1]s/oauth2/token",`+
+			`"token_endpoint_auth_methods_supported":`+methods+`,"jwks_uri":"%[1]s/oauth2/jwks",`+
 			`"scopes_supported":["read:accounts","read:remittance","write:remittance","all:remittance","read:eft","write:eft","all:eft","write:loans"],`+
-			`"response_types_supported":[],"grant_types_supported":["refresh_token"],`+
-			`"revocation_endpoint":"%[1]s/oauth2/revoke","revocation_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"]}`, url)
+			`"response_types_supported":[],"grant_types_supported":["client_credentials","refresh_token"],`+
+			`"revocation_endpoint":"%[1]s/oauth2/revoke","revocation_endpoint_auth_methods_supported":`+methods+`,`+
+			`"introspection_endpoint":"%[1]s/oauth2/introspect","introspection_endpoint_auth_methods_supported":`+methods+`}`, url)
 		if got.status != 200 || got.body != want {
 			t.Errorf("%d %s\nwant %s", got.status, got.body, want)
 		}
@@ -146,7 +154,7 @@ func TestRFC8414_Metadata(t *testing.T) {
 		if err := json.Unmarshal([]byte(got.body), &endpoints); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"token_endpoint", "jwks_uri", "revocation_endpoint"} {
+		for _, name := range []string{"token_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint"} {
 			if got := serve(i, "GET", endpoints[name].(string)); got.status == 404 {
 				t.Errorf("%s is not served", name)
 			}

@@ -9,9 +9,8 @@ const wellKnown = "/.well-known/oauth-authorization-server"
 // and what is not named is refused. All URLs are below the configured issuer,
 // whatever Host the request names.
 //
-// There is no authorization endpoint, so no response type. The grant type named
-// is the one that works at the token endpoint as RFC 6749 has it; codes come
-// from the bank's dialect and not from an authorization request.
+// There is no authorization endpoint, so no response type. The bank's endpoints
+// are not named: they are a dialect, and who speaks it knows where they are.
 func (i *Issuer) metadata(*exchange) (response, error) {
 	answer, err := jsonResponse(http.StatusOK, struct {
 		Issuer                string   `json:"issuer"`
@@ -23,16 +22,20 @@ func (i *Issuer) metadata(*exchange) (response, error) {
 		GrantTypes            []string `json:"grant_types_supported"`
 		RevocationEndpoint    string   `json:"revocation_endpoint"`
 		RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
+		IntrospectionEndpoint string   `json:"introspection_endpoint"`
+		IntrospectionMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
 	}{
 		Issuer:                i.url,
-		TokenEndpoint:         i.url + pathS4Token,
-		TokenAuthMethods:      []string{"client_secret_basic"},
+		TokenEndpoint:         i.url + pathToken,
+		TokenAuthMethods:      standardMethods,
 		JWKSURI:               i.url + pathJWKS,
 		Scopes:                i.visibleScopes(),
 		ResponseTypes:         []string{},
-		GrantTypes:            []string{"refresh_token"},
+		GrantTypes:            []string{"client_credentials", "refresh_token"},
 		RevocationEndpoint:    i.url + pathRevoke,
-		RevocationAuthMethods: []string{"client_secret_basic", "client_secret_post"},
+		RevocationAuthMethods: standardMethods,
+		IntrospectionEndpoint: i.url + pathIntrospect,
+		IntrospectionMethods:  standardMethods,
 	})
 	answer.cache = cacheable
 	return answer, err

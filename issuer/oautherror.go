@@ -12,12 +12,14 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
-// Error codes of RFC 6749 §5.2; the last two are those of §4.1.2.1.
+// Error codes of RFC 6749 §5.2; the last two are those of §4.1.2.1, and
+// /token/self has one of its own (self.go).
 const (
 	codeInvalidRequest       = "invalid_request"
 	codeInvalidClient        = "invalid_client"
 	codeInvalidGrant         = "invalid_grant"
 	codeInvalidScope         = "invalid_scope"
+	codeUnauthorizedClient   = "unauthorized_client"
 	codeUnsupportedGrantType = "unsupported_grant_type"
 	codeUnavailable          = "temporarily_unavailable"
 	codeServerError          = "server_error"
@@ -32,7 +34,7 @@ type oauthError struct {
 	code        string
 	description string
 
-	challenge  bool          // ask for Basic (RFC 6749 §5.2, RFC 9110 §11.6.1)
+	challenge  string        // WWW-Authenticate (RFC 9110 §11.6.1); empty: none
 	retryAfter time.Duration // 0: do not say
 	allow      string        // with 405
 
@@ -53,8 +55,8 @@ func (e *oauthError) response() response {
 		panic(err) // two plain strings
 	}
 	answer.header = make(map[string]string)
-	if e.challenge {
-		answer.header["WWW-Authenticate"] = `Basic realm="oauth2", charset="UTF-8"`
+	if e.challenge != "" {
+		answer.header["WWW-Authenticate"] = e.challenge
 	}
 	if e.retryAfter > 0 {
 		seconds := (e.retryAfter + time.Second - 1) / time.Second
@@ -82,7 +84,7 @@ func invalidScope(format string, args ...any) error {
 // of somebody disabled. It challenges even where the credentials came in headers
 // of their own: no 401 goes without (RFC 9110 §15.5.2).
 var errInvalidClient error = &oauthError{
-	status: http.StatusUnauthorized, code: codeInvalidClient, challenge: true,
+	status: http.StatusUnauthorized, code: codeInvalidClient, challenge: `Basic realm="oauth2", charset="UTF-8"`,
 	description: "the credentials are not valid",
 }
 

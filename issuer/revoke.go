@@ -21,7 +21,7 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	presented, err := revokeCredentials(x.Header, f)
+	readings, err := standardReadings(x.Header, f)
 	if err != nil {
 		return response{}, err
 	}
@@ -32,7 +32,7 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	if _, err := i.authenticateClient(x, presented...); err != nil {
+	if _, err := i.authenticateClient(x, readings...); err != nil {
 		return response{}, err
 	}
 	if err := i.revokeToken(x, f["token"]); err != nil {
@@ -65,37 +65,4 @@ func (i *Issuer) revokeToken(x *exchange, raw string) error {
 		return fmt.Errorf("revoke: %w", err)
 	}
 	return nil
-}
-
-// revokeCredentials finds client_secret_basic or client_secret_post, and not
-// both (RFC 6749 §2.3, §2.3.1). Basic is form-decoded, as the RFC has it, and
-// then read as it stands: the bank's token endpoint knows the same clients and
-// never decodes, so their programs do not encode.
-func revokeCredentials(h http.Header, f form) ([]credentials, error) {
-	if f["client_assertion"] != "" {
-		return nil, invalidRequest("client_assertion is not supported")
-	}
-	basic, given, err := basicCredentials(h)
-	posted := credentials{id: f["client_id"], secret: f["client_secret"]}
-	switch {
-	case given && posted.secret != "":
-		return nil, invalidRequest("more than one way to authenticate in one request")
-	case err != nil:
-		return nil, err
-	case !given && !posted.readable():
-		return nil, errInvalidClient
-	case !given:
-		return []credentials{posted}, nil
-	}
-	decoded, ok := basic.formDecoded()
-	if !ok {
-		decoded = basic
-	}
-	if posted.id != "" && posted.id != decoded.id {
-		return nil, invalidRequest("client_id is not the client that authenticates")
-	}
-	if decoded == basic {
-		return []credentials{basic}, nil
-	}
-	return []credentials{decoded, basic}, nil
 }

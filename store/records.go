@@ -42,10 +42,13 @@ type PrincipalKind string
 const (
 	User    PrincipalKind = "user"
 	Service PrincipalKind = "service"
+	// ClientPrincipal is a client that acts for itself (RFC 6749 §4.4). It has the
+	// client's id, no secret of its own, and changes with the client.
+	ClientPrincipal PrincipalKind = "client"
 )
 
-// Principal is who allows: a user or a service account (the resource owner of
-// RFC 6749 §1.1).
+// Principal is who allows: a user, a service account or a client that acts for
+// itself (the resource owner of RFC 6749 §1.1).
 type Principal struct {
 	Environment Environment
 	ID          string

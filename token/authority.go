@@ -87,6 +87,9 @@ func (a *Authority) Configure(s Settings) error {
 	return nil
 }
 
+// Settings returns the settings in force.
+func (a *Authority) Settings() Settings { return a.settings.Load().Settings }
+
 // Open loads the signing keys (making the first one) and what is revoked, and
 // begins to sweep.
 func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) error {

@@ -107,7 +107,7 @@ func (a *Authority) lookUp(s *settings, raw string) (Facts, error) {
 	case standing.Dead() || !row.Revoked.IsZero():
 		return Facts{}, &Invalid{Reason: ReasonRevoked, Proven: true, Detail: "the token was revoked"}
 	}
-	scopes, accounts := entitlement(s.Policy(), &standing)
+	scopes, accounts := Entitlement(s.Policy(), &standing)
 	return Facts{
 		ID: row.ID, Class: string(row.Class), Grant: row.Grant,
 		Subject: standing.Principal.ID, Client: standing.Client.ID,

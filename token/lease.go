@@ -101,9 +101,9 @@ func (l *Lease) Granted(p *policy.Policy) policy.Set {
 	return memo.set
 }
 
-// entitlement cuts a grant to what its parties may do now. Without a policy
-// there is no scope to have.
-func entitlement(p *policy.Policy, s *store.Standing) (scopes, accounts []string) {
+// Entitlement cuts a grant to what its parties may do now: what a token made
+// from it now carries. Without a policy there is no scope to have.
+func Entitlement(p *policy.Policy, s *store.Standing) (scopes, accounts []string) {
 	if p == nil {
 		return nil, nil
 	}

@@ -29,7 +29,7 @@ func (a *Authority) Mint(s *store.Standing, notAfter time.Time) (Minted, error) 
 		life = min(life, notAfter.Sub(now))
 	}
 	life = life.Truncate(time.Second) // NumericDate has whole seconds here
-	scopes, accounts := entitlement(set.Policy(), s)
+	scopes, accounts := Entitlement(set.Policy(), s)
 	issued := now.Truncate(time.Second)
 	claims := Claims{
 		Issuer: set.Issuer, Audience: []string{set.Audience},

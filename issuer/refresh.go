@@ -16,27 +16,35 @@ var confidentialRetry = store.RetryRule{
 	UnusedMax:    3,
 }
 
-// s4Refresh renews (RFC 6749 §6) and rotates. The successor is derived from the
-// token presented, so that it can be given again to whoever presents it after
-// the first answer got lost, and is stored nowhere.
-func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
+// renewal is a refresh token that was renewed, before the access token is minted.
+type renewal struct {
+	standing store.Standing // of its grant the scopes that this answer is for
+	refresh  string         // the family's present token
+	until    time.Time      // when that expires
+}
+
+// renew renews a refresh token of the authenticated client (RFC 6749 §6) and
+// rotates it, whichever endpoint it came from and is presented at. The successor
+// is derived from the token presented, so that it can be given again to whoever
+// presents it after the first answer got lost, and is stored nowhere.
+func (i *Issuer) renew(x *exchange, f form) (renewal, error) {
 	presented := f["refresh_token"]
 	opaque, err := i.keyring.ParseOpaque(presented)
 	if err != nil || opaque.Class != store.Refresh {
-		return response{}, invalidGrant("the refresh token is not valid", err)
+		return renewal{}, invalidGrant("the refresh token is not valid", err)
 	}
 	row, standing, err := i.store.TokenByHash(x.Context(), i.environment, opaque.Hash)
 	if err != nil {
-		return response{}, refreshError(err)
+		return renewal{}, refreshError(err)
 	}
 	narrowed, err := i.narrowed(x, f["scope"], &standing.Grant)
 	if err != nil {
-		return response{}, err
+		return renewal{}, err
 	}
 	// Nonce and key id never change, so what was read beside the writers is right.
 	raw, hash, err := i.keyring.Successor(presented, row.KeyID, row.Nonce, store.Refresh)
 	if err != nil {
-		return response{}, fmt.Errorf("derive successor: %w", err)
+		return renewal{}, fmt.Errorf("derive successor: %w", err)
 	}
 	renewed, err := i.store.Renew(x.Context(), store.Renew{
 		Environment: i.environment, Token: opaque.Hash, Client: x.client,
@@ -45,17 +53,17 @@ func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
 		Event: x.event(i.environment, "token.renew", "grant:"+row.Grant),
 	})
 	if err != nil {
-		return response{}, refreshError(err)
+		return renewal{}, refreshError(err)
 	}
 	until := x.now.Add(i.refreshLifetime)
 	if renewed.Retried {
 		if raw, err = i.familyHead(presented, &renewed); err != nil {
-			return response{}, err
+			return renewal{}, err
 		}
 		until = renewed.Head().Expires
 	}
 	renewed.Standing.Grant.Scopes = narrowed
-	return i.s4Answer(x, &renewed.Standing, raw, until)
+	return renewal{renewed.Standing, raw, until}, nil
 }
 
 // narrowed is what the access token will carry of the grant's scopes: all, or

@@ -1,0 +1,97 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
+)
+
+// issueMargin is how much longer than an access token's lifetime its grant
+// lives: the lifetime begins after COMMIT, and no token may outlive its grant.
+const issueMargin = 10 * time.Second
+
+// clientCredentials lets a client act for itself (RFC 6749 §4.4). There is no
+// refresh token: who has the secret needs none (§4.4.3).
+func (i *Issuer) clientCredentials(x *exchange, client *store.Client, f form) (response, error) {
+	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
+	if err != nil {
+		return response{}, err
+	}
+	accounts, err := i.ownAccounts(x.Context(), client.ID)
+	if err != nil {
+		return response{}, err
+	}
+	grant := store.Grant{
+		Environment: i.environment, ID: token.NewID(),
+		Principal: client.ID, Client: client.ID,
+		Scopes: scopes, Accounts: accounts,
+		Created: x.now, Expires: x.now.Add(i.authority.Settings().AccessLifetime + issueMargin),
+	}
+	standing, err := i.store.Issue(x.Context(), store.Issue{
+		Grant: grant,
+		Event: x.event(i.environment, "client_credentials.issue", "grant:"+grant.ID),
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked):
+		return response{}, errInvalidClient // gone since it authenticated
+	case err != nil:
+		return response{}, fmt.Errorf("issue grant: %w", err)
+	}
+	return i.tokenAnswer(x, &standing, "")
+}
+
+// ownScopes are those that are asked for, or all that the client may have but
+// for hidden ones: they are given to who knows them and asks.
+func (i *Issuer) ownScopes(asked string, ceiling []string) ([]string, error) {
+	p := i.policy()
+	if asked != "" {
+		names, err := parseScopes(asked)
+		if err != nil {
+			return nil, err
+		}
+		return names, checkScopes(p, names, ceiling)
+	}
+	var names []string
+	for _, name := range ceiling {
+		if scope, known := p.Scope(name); known && !scope.Hidden {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, invalidScope("there is no scope that this client has without asking for it")
+	}
+	return names, nil
+}
+
+// ownAccounts are those that are bound to a client. It also makes sure that the
+// principal with the client's id is the client's. (In databases older than this
+// grant a service account may have it.)
+func (i *Issuer) ownAccounts(ctx context.Context, client string) (accounts []string, err error) {
+	var principal store.Principal
+	err = i.store.View(ctx, func(tx store.Reader) error {
+		accounts = nil // should the store read again
+		if principal, err = tx.Principal(i.environment, client); unlessUnknown(err) != nil {
+			return err
+		}
+		bindings, err := tx.Bindings(i.environment, client)
+		for k := range bindings {
+			accounts = append(accounts, bindings[k].Account)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the client's principal: %w", err)
+	case principal.Kind != store.ClientPrincipal:
+		return nil, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "this client cannot act for itself: a service account has the same id",
+		}
+	}
+	return accounts, nil
+}
