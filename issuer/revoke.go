@@ -17,16 +17,9 @@ const revokeTimeout = 10 * time.Second
 // revoke ends a token (RFC 7009). When it answers 200 the token is dead. The
 // hint is not needed and not read: a token tells what it is.
 func (i *Issuer) revoke(x *exchange) (response, error) {
-	f, err := readForm(x.Request)
+	raw, readings, err := readTokenCall(x.Request)
 	if err != nil {
 		return response{}, err
-	}
-	readings, err := standardReadings(x.Header, f)
-	if err != nil {
-		return response{}, err
-	}
-	if f["token"] == "" {
-		return response{}, invalidRequest("token is missing")
 	}
 	// Who asks for a revocation and hangs up wants it all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
@@ -35,10 +28,26 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	if _, err := i.authenticateClient(x, readings...); err != nil {
 		return response{}, err
 	}
-	if err := i.revokeToken(x, f["token"]); err != nil {
+	if err := i.revokeToken(x, raw); err != nil {
 		return response{}, err
 	}
 	return response{status: http.StatusOK}, nil
+}
+
+// readTokenCall reads a call that is about one token (RFC 7009 §2.1, RFC 7662
+// §2.1): the token, and the credentials of the client that asks.
+func readTokenCall(r *http.Request) (raw string, readings []credentials, err error) {
+	f, err := readForm(r)
+	if err != nil {
+		return "", nil, err
+	}
+	if readings, err = standardReadings(r.Header, f); err != nil {
+		return "", nil, err
+	}
+	if f["token"] == "" {
+		return "", nil, invalidRequest("token is missing")
+	}
+	return f["token"], readings, nil
 }
 
 func (i *Issuer) revokeToken(x *exchange, raw string) error {

@@ -58,7 +58,7 @@ func TestLoadRefusesBytes(t *testing.T) {
 		"UTF-16":          {"\xff\xfev\x00", "p.yaml:1:1: byte 0xff is not UTF-8"},
 		"NUL":             {"version: 1\nä\x00", "p.yaml:2:2: a NUL byte"},
 		"empty":           {"", "p.yaml:1:1: the file is empty"},
-		"too large":       {strings.Repeat("#", maxFileSize+1), "p.yaml:1:1: the file has 8388609 bytes; at most 8388608 are read"},
+		"too large":       {strings.Repeat("#", MaxFileSize+1), "p.yaml:1:1: the file has 8388609 bytes; at most 8388608 are read"},
 		"control":         {"version: \x01", "p.yaml:1:1: not valid YAML: control characters are not allowed"},
 		"endless nesting": {strings.Repeat("[", 20_000), "p.yaml:1:1: not valid YAML: exceeded max depth of 10000"},
 		"null":            {"~", "p.yaml:1:1: policy: found nothing, expected a mapping with version, scopes, routes, tests"},

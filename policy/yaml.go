@@ -14,8 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxFileSize bounds what a file can cost before anything is known of it.
-const maxFileSize = 8 << 20
+// MaxFileSize bounds what a file can cost before anything is known of it, in
+// bytes. Load refuses a larger one.
+const MaxFileSize = 8 << 20
 
 // reader turns YAML nodes into values. It reads on after an error, so that one
 // run reports everything.
@@ -53,8 +54,8 @@ func (r *reader) parse(src []byte) *yaml.Node {
 }
 
 func (r *reader) checkBytes(src []byte) bool {
-	if len(src) > maxFileSize {
-		r.errorf(position{1, 1}, "syntax", "the file has %d bytes; at most %d are read", len(src), maxFileSize)
+	if len(src) > MaxFileSize {
+		r.errorf(position{1, 1}, "syntax", "the file has %d bytes; at most %d are read", len(src), MaxFileSize)
 		return false
 	}
 	for i := 0; i < len(src); {
