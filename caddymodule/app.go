@@ -185,6 +185,7 @@ func (app *App) revisions() map[string]string {
 // fails, the settings of the one before stand again.
 func (app *App) Start() error {
 	before := live.Load()
+	before.remember()
 	if err := app.runtime.apply(app); err != nil {
 		return errors.Join(err, before.resume())
 	}
@@ -204,8 +205,7 @@ func (app *App) Stop() error {
 			return nil
 		}
 		// Only now: until the new servers listened, our gates served.
-		now.runtime.policies.keepOnlyRoutes(now.routes)
-		now.runtime.sweep()
+		now.runtime.retire(now)
 		return nil
 	}
 	before := app.previous.Swap(nil)
@@ -218,12 +218,24 @@ func (app *App) Stop() error {
 	return nil
 }
 
+// remember keeps the policies that are in force, which files that changed since
+// Provision brought in: resume must not go back behind them.
+func (app *App) remember() {
+	if app != nil {
+		app.runtime.policies.present(app.policies, app.routes)
+	}
+}
+
 // resume applies the settings of an app that was live before.
 func (app *App) resume() error {
 	if app == nil {
 		return nil
 	}
-	return app.runtime.apply(app)
+	if err := app.runtime.apply(app); err != nil {
+		return err
+	}
+	app.runtime.retire(app)
+	return nil
 }
 
 // Cleanup gives back what Provision borrowed.

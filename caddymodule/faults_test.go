@@ -190,6 +190,43 @@ func (s *server) taken() string {
 	return port(listener.Addr().String())
 }
 
+// The policy file was made stricter while the server ran. A reload whose sibling
+// app fails to start must not bring back the policy that the old configuration
+// had read at its own start, not for a moment.
+func TestRejectedReloadDoesNotBringBackAnOlderPolicy(t *testing.T) {
+	s := newServer(t).start()
+	token := s.obtain("read:accounts read:market").Access
+	ws := s.openWebSocket(token)
+	s.write("policy.yaml", strings.Replace(testPolicy, "{scopes: [read:accounts]}", "{scopes: [trade:orders]}", 1))
+	s.eventually("the stricter policy is in effect", func() bool { return s.answerStatus(s.call("GET", "/api/v1/accounts", token)) == 403 })
+	s.write("policy.yaml", "not a policy")
+	s.eventually("the bad policy is reported", func() bool { return strings.Contains(s.output.String(), "policy file is bad") })
+	s.write("other.yaml", testPolicy)
+	rejected := strings.Replace(s.config, s.path("policy.yaml"), s.path("other.yaml"), 1) + "http://:" + s.taken() + " {\n respond hi\n}\n"
+	if complaint := s.reload(rejected); !strings.Contains(complaint, "address already in use") {
+		t.Fatalf("complaint: %s", complaint)
+	}
+	s.answer(s.call("GET", "/api/v1/accounts", token), 403, nil)
+	ws.alive(t)
+}
+
+// What a rejected configuration does not have is not taken from who rides on it.
+func TestRejectedReloadWithoutAPolicyKeepsItsStreams(t *testing.T) {
+	s := newServer(t).start()
+	ws := s.openWebSocket(s.obtain("read:market").Access)
+	renamed := strings.NewReplacer("policy test ", "policy renamed ", "bearer_gate test", "bearer_gate renamed").Replace(s.config)
+	if complaint := s.reload(renamed + "http://:" + s.taken() + " {\n respond hi\n}\n"); !strings.Contains(complaint, "address already in use") {
+		t.Fatalf("complaint: %s", complaint)
+	}
+	ws.alive(t)
+	if complaint := s.reload(renamed); complaint != "" {
+		t.Fatal(complaint)
+	}
+	if _, err := ws.end(); err == nil {
+		t.Error("a stream goes on under a policy that is gone")
+	}
+}
+
 // A proxy that would drop every WebSocket at each reload is reported, however
 // deep in the routes it stands.
 func TestWarnsOfAProxyThatDropsStreams(t *testing.T) {

@@ -78,18 +78,6 @@ func (p *policies) lockedRoutes(key string) *routeSlot {
 	return slot
 }
 
-// keepOnlyRoutes empties the slots of routes that a configuration does not
-// have: who rides on them is cut by the next sweep.
-func (p *policies) keepOnlyRoutes(present map[string]*gateRoutes) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for key, slot := range p.routes {
-		if present[key] == nil {
-			slot.present.Store(nil)
-		}
-	}
-}
-
 // recompile brings gates' routes up to the present scopes, and reports whether
 // any changed. The caller holds the lock.
 func (p *policies) recompile(log *zap.Logger) (changed bool) {

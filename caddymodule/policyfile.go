@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -22,9 +21,6 @@ import (
 // policyPoll is how often the files of policies are looked at. Polling sees
 // what notifications miss: swapped ConfigMap links and atomic renames.
 const policyPoll = time.Second
-
-// maxPolicyFile bounds what is read of a policy file, in bytes.
-const maxPolicyFile = 8 << 20
 
 // loadedPolicy is a compiled policy with the state of the file that it is of.
 type loadedPolicy struct {
@@ -66,12 +62,9 @@ func readPolicyFile(path string) (*loadedPolicy, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	src, err := io.ReadAll(io.LimitReader(file, maxPolicyFile+1))
+	src, err := io.ReadAll(io.LimitReader(file, policy.MaxFileSize+1))
 	if err != nil {
 		return nil, nil, err
-	}
-	if len(src) > maxPolicyFile {
-		return nil, nil, fmt.Errorf("%s is larger than %d MiB", path, maxPolicyFile>>20)
 	}
 	stamp := fileStamp{modified: info.ModTime(), size: info.Size(), inode: info}
 	return &loadedPolicy{path: path, stamp: stamp, sum: sha256.Sum256(src)}, src, nil
@@ -129,13 +122,30 @@ func (p *policies) add(loaded map[string]*loadedPolicy, routes map[string]*gateR
 	}
 }
 
-// keepOnly empties the slots of names that a configuration does not have: who
-// rides on them is cut by the next sweep.
-func (p *policies) keepOnly(loaded map[string]*loadedPolicy) {
+// present puts what the slots hold in the place of what was loaded into them.
+func (p *policies) present(loaded map[string]*loadedPolicy, routes map[string]*gateRoutes) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name := range loaded {
+		loaded[name] = p.locked(name).present.Load()
+	}
+	for key := range routes {
+		routes[key] = p.lockedRoutes(key).present.Load()
+	}
+}
+
+// keepOnly empties the slots of what a configuration does not have: who rides on
+// them is cut by the next sweep.
+func (p *policies) keepOnly(loaded map[string]*loadedPolicy, routes map[string]*gateRoutes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, slot := range p.slots {
 		if loaded[name] == nil {
+			slot.present.Store(nil)
+		}
+	}
+	for key, slot := range p.routes {
+		if routes[key] == nil {
 			slot.present.Store(nil)
 		}
 	}

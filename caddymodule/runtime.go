@@ -115,15 +115,7 @@ func (rt *runtime) apply(app *App) error {
 			return fmt.Errorf("environment %s: %w", name, err)
 		}
 	}
-	rt.policies.keepOnly(app.policies)
-	for env, w := range rt.worlds {
-		if app.Environments[env] == nil {
-			w.issuer.Store(nil)
-			w.authority.CutAll(token.CauseForbidden)
-		} else {
-			w.authority.Sweep()
-		}
-	}
+	rt.sweep()
 	rt.applied.Store(app)
 	rt.ready.Store(true)
 	app.log.Info("serving",
@@ -131,6 +123,20 @@ func (rt *runtime) apply(app *App) error {
 		zap.Any("environments", sortedKeys(app.Environments)),
 		zap.Any("policies", app.revisions()))
 	return nil
+}
+
+// retire takes away what an app that is in force does not have: policies, routes
+// of gates, environments. Who rides on them is cut. It is not part of apply,
+// because a sibling of the app may still fail to start.
+func (rt *runtime) retire(app *App) {
+	rt.policies.keepOnly(app.policies, app.routes)
+	rt.sweep()
+	for env, w := range rt.worlds {
+		if app.Environments[env] == nil {
+			w.issuer.Store(nil)
+			w.authority.CutAll(token.CauseForbidden)
+		}
+	}
 }
 
 // open opens store and keys, once.
