@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/subtle"
+	"net/netip"
 	"time"
 )
 
@@ -167,10 +168,22 @@ type Token struct {
 	Expires     time.Time // zero: permanent
 	Revoked     time.Time // zero: not revoked by itself (its grant may be)
 
+	// Limits of class Personal.
+	Label    string         // by which its owner tells it from others
+	Networks []netip.Prefix // from where it may be used; empty: from anywhere
+	Rate     Rate           // how often; zero: as often as one likes
+	Used     time.Time      // when last, to the minute or so; zero: never
+
 	// Rotation (class Refresh).
 	Successor Hash      // zero: this is the family's head
 	Rotated   time.Time // when the successor was made
 	Retries   int       // how often it was presented again inside the long window
+}
+
+// Rate is how many requests are let through in a span of time.
+type Rate struct {
+	Requests int
+	Per      time.Duration
 }
 
 // Head reports whether the token has not been rotated yet.
@@ -228,6 +241,7 @@ type SigningKey struct {
 	Algorithm   string // the JOSE alg, fixed for the key's life
 	Sealed      []byte // PKCS #8, AEAD-sealed with the key's id as associated data
 	SealKeyID   string
+	Public      []byte // PKIX, of a key whose private half is in an operator's file and not here; Sealed is empty then
 	Epoch       int64
 	Created     time.Time // published from now on
 	SignFrom    time.Time // signs from now on

@@ -41,5 +41,8 @@ type Event struct {
 	Action      string // dotted, as in code.redeem, grant.revoke
 	Target      string // what it was done to, as kind:id
 	Outcome     string // ok, or why it was refused
+	Reason      string // in the words of whoever did it
+	Address     string // of the client, where one called over the network
 	RequestID   string
+	Count       int64 // how many alike it stands for; the store takes less than 1 for 1
 }

@@ -26,6 +26,7 @@ func completed(e, known store.Event) store.Event {
 	e.Actor = cmp.Or(e.Actor, known.Actor)
 	e.Action = cmp.Or(e.Action, known.Action)
 	e.Target = cmp.Or(e.Target, known.Target)
+	e.Reason = cmp.Or(e.Reason, known.Reason)
 	if e.Outcome == "" || known.Outcome != outcomeOK {
 		e.Outcome = known.Outcome
 	}
@@ -34,9 +35,10 @@ func completed(e, known store.Event) store.Event {
 
 // record adds a line to the audit trail, which only ever grows.
 func (t *tx) record(e store.Event) error {
-	_, err := t.exec(`INSERT INTO audit (environment, at, actor, action, target, outcome, request_id)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		e.Environment, micros(e.At), e.Actor, e.Action, e.Target, e.Outcome, e.RequestID)
+	_, err := t.exec(`INSERT INTO audit (environment, at, actor, action, target, outcome,
+		reason, address, request_id, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.Environment, micros(e.At), e.Actor, e.Action, e.Target, e.Outcome,
+		e.Reason, e.Address, e.RequestID, max(e.Count, 1))
 	return err
 }
 

@@ -29,7 +29,7 @@ func (s *Store) Revoke(ctx context.Context, rev store.Revocation, event store.Ev
 		}
 		return done, t.record(completed(event, store.Event{
 			Environment: done.Environment, At: done.At, Action: string(done.Kind) + ".revoke",
-			Target: string(done.Kind) + ":" + done.Target, Outcome: outcomeOK,
+			Target: string(done.Kind) + ":" + done.Target, Outcome: outcomeOK, Reason: done.Reason,
 		}))
 	})
 }

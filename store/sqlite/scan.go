@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -62,22 +63,23 @@ func grantInto(g *store.Grant) []any {
 }
 
 const tokenColumns = `t.environment, t.id, t.hash, t.class, t.grant_id, t.key_id, t.nonce, t.created, t.expires,
-	t.revoked, t.successor, t.rotated, t.retries`
+	t.revoked, t.successor, t.rotated, t.retries, t.label, t.networks, t.rate_requests, t.rate_per, t.used`
 
 func tokenInto(t *store.Token) []any {
 	return []any{
 		(*string)(&t.Environment), &t.ID, digest{&t.Hash}, (*string)(&t.Class), &t.Grant, &t.KeyID, &t.Nonce,
 		instant{&t.Created}, instant{&t.Expires}, instant{&t.Revoked},
 		digest{&t.Successor}, instant{&t.Rotated}, &t.Retries,
+		&t.Label, networks{&t.Networks}, &t.Rate.Requests, span{&t.Rate.Per}, instant{&t.Used},
 	}
 }
 
-const keyColumns = `k.environment, k.id, k.algorithm, k.sealed, k.seal_key_id, k.epoch, k.created,
+const keyColumns = `k.environment, k.id, k.algorithm, k.sealed, k.seal_key_id, k.public, k.epoch, k.created,
 	k.sign_from, k.sign_until, k.retired`
 
 func keyInto(k *store.SigningKey) []any {
 	return []any{
-		(*string)(&k.Environment), &k.ID, &k.Algorithm, &k.Sealed, &k.SealKeyID, &k.Epoch, instant{&k.Created},
+		(*string)(&k.Environment), &k.ID, &k.Algorithm, &k.Sealed, &k.SealKeyID, &k.Public, &k.Epoch, instant{&k.Created},
 		instant{&k.SignFrom}, instant{&k.SignUntil}, instant{&k.Retired},
 	}
 }
@@ -91,11 +93,13 @@ func revocationInto(r *store.Revocation) []any {
 	}
 }
 
-const eventColumns = `e.environment, e.at, e.actor, e.action, e.target, e.outcome, e.request_id`
+const eventColumns = `e.environment, e.at, e.actor, e.action, e.target, e.outcome,
+	e.reason, e.address, e.request_id, e.count`
 
 func eventInto(e *store.Event) []any {
 	return []any{
-		(*string)(&e.Environment), instant{&e.At}, &e.Actor, &e.Action, &e.Target, &e.Outcome, &e.RequestID,
+		(*string)(&e.Environment), instant{&e.At}, &e.Actor, &e.Action, &e.Target, &e.Outcome,
+		&e.Reason, &e.Address, &e.RequestID, &e.Count,
 	}
 }
 
@@ -161,5 +165,47 @@ func (d digest) Scan(src any) error {
 		return fmt.Errorf("a hash is kept as %T of %d bytes", src, len(b))
 	}
 	copy(d.to[:], b)
+	return nil
+}
+
+// spelled is how networks are kept: one text, separated by blanks.
+func spelled(list []netip.Prefix) string {
+	texts := make([]string, len(list))
+	for i, network := range list {
+		texts[i] = network.String()
+	}
+	return strings.Join(texts, " ")
+}
+
+// networks scans what spelled made. An empty list is nil.
+type networks struct{ to *[]netip.Prefix }
+
+// Scan implements sql.Scanner.
+func (n networks) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("networks are kept as %T", src)
+	}
+	*n.to = nil
+	for _, one := range strings.Fields(text) {
+		network, err := netip.ParsePrefix(one)
+		if err != nil {
+			return err // and not a token that is good from anywhere
+		}
+		*n.to = append(*n.to, network)
+	}
+	return nil
+}
+
+// span scans a duration that is kept in microseconds.
+type span struct{ to *time.Duration }
+
+// Scan implements sql.Scanner.
+func (s span) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("a duration is kept as %T", src)
+	}
+	*s.to = time.Duration(n) * time.Microsecond
 	return nil
 }

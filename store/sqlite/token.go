@@ -34,14 +34,15 @@ func (s *session) token(env store.Environment, hash store.Hash) (store.Token, er
 	return token, nil
 }
 
-// insertToken records a token of a grant as new: neither revoked nor rotated.
+// insertToken records a token of a grant as new: neither revoked, rotated nor used.
 func (t *tx) insertToken(env store.Environment, grant string, token *store.Token) error {
 	token.Environment, token.Grant = env, grant
 	token.Created, token.Expires = kept(token.Created), kept(token.Expires)
-	_, err := t.exec(`INSERT INTO token (environment, id, hash, class, grant_id, key_id, nonce, created, expires)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := t.exec(`INSERT INTO token (environment, id, hash, class, grant_id, key_id, nonce, created, expires,
+		label, networks, rate_requests, rate_per) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		env, token.ID, token.Hash[:], token.Class, grant, token.KeyID, token.Nonce,
-		micros(token.Created), micros(token.Expires))
+		micros(token.Created), micros(token.Expires),
+		token.Label, spelled(token.Networks), token.Rate.Requests, token.Rate.Per.Microseconds())
 	return err
 }
 

@@ -76,13 +76,21 @@ func (w writer) DeleteBinding(env store.Environment, principal, account string) 
 
 func (w writer) PutSigningKey(k store.SigningKey) error {
 	return w.put("signing key", `INSERT INTO signing_key
-		(environment, id, algorithm, sealed, seal_key_id, created, sign_from, sign_until, retired)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		(environment, id, algorithm, sealed, seal_key_id, public, created, sign_from, sign_until, retired)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET algorithm = excluded.algorithm, sealed = excluded.sealed,
-			seal_key_id = excluded.seal_key_id, created = excluded.created, sign_from = excluded.sign_from,
+			seal_key_id = excluded.seal_key_id, public = excluded.public, created = excluded.created, sign_from = excluded.sign_from,
 			sign_until = excluded.sign_until, retired = excluded.retired`,
-		k.Environment, k.ID, k.Algorithm, k.Sealed, k.SealKeyID,
+		k.Environment, k.ID, k.Algorithm, octets(k.Sealed), k.SealKeyID, k.Public,
 		micros(k.Created), micros(k.SignFrom), micros(k.SignUntil), micros(k.Retired))
+}
+
+// octets keeps an empty value apart from none at all, which a column may refuse.
+func octets(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }
 
 func (w writer) SetMeta(key, value string) error {
