@@ -96,6 +96,7 @@ type bank struct {
 	folder    string
 	env       store.Environment
 	clock     *clock
+	algorithm string // that access tokens are signed with
 	store     *sqlite.Store
 	authority *token.Authority
 	policy    *policy.Policy
@@ -111,7 +112,7 @@ func newBank(t testing.TB, adjust func(*bank)) *bank {
 	t.Helper()
 	b := &bank{
 		TB: t, folder: t.TempDir(), env: store.Sandbox,
-		clock: &clock{now: time.Now().Truncate(time.Second)},
+		clock: &clock{now: time.Now().Truncate(time.Second)}, algorithm: token.ES256,
 	}
 	var err error
 	if b.policy, err = policy.Load("bank.yaml", []byte(testPolicy)); err != nil {
@@ -137,7 +138,7 @@ func (b *bank) open(root *token.RootKey) {
 	b.authority = token.NewAuthority(b.env, b.clock.Now)
 	currentPolicy := func() *policy.Policy { return b.policy }
 	err := b.authority.Configure(token.Settings{
-		Issuer: issuerURL, Audience: "https://api.test", AccessLifetime: 1095 * time.Second, Algorithm: token.ES256,
+		Issuer: issuerURL, Audience: "https://api.test", AccessLifetime: 1095 * time.Second, Algorithm: b.algorithm,
 		CacheBytes: 1 << 20, Policy: currentPolicy,
 	})
 	if err != nil {
