@@ -198,6 +198,7 @@ type Code struct {
 
 // Standing is all that a grant stands on, read in one transaction: what a
 // token minted from it may carry, and the numbers that say how fresh that is.
+// Its slices may be shared with other callers: do not change them.
 type Standing struct {
 	Grant     Grant
 	Principal Principal

@@ -82,6 +82,7 @@ func (s *Store) submit(ctx context.Context, run func(*tx) error) error {
 type tx struct {
 	*session
 	revoked []store.Revocation
+	parties parties
 }
 
 // committer owns the writer. It is one goroutine: nothing in it is locked.
@@ -172,6 +173,7 @@ func (c *committer) attempt(j *job) error {
 		j.err = fact.error
 	} else if j.err != nil {
 		c.tx.revoked = c.tx.revoked[:mark]
+		c.tx.parties.forget()
 		// Fails when SQLite has rolled the transaction back by itself.
 		if _, err := c.tx.exec("ROLLBACK TO job"); err != nil {
 			return err
@@ -195,6 +197,7 @@ func (c *committer) protect(run func(*tx) error) (err error) {
 // abandon rolls a transaction back before its COMMIT. SQLite may have done so
 // by itself, and ROLLBACK fails then.
 func (c *committer) abandon(cause error) error {
+	c.tx.parties.forget()
 	_, _ = c.tx.exec("ROLLBACK")
 	c.log.Error("transaction rolled back", zap.Error(cause))
 	return unavailable(cause)
@@ -214,6 +217,7 @@ func (c *committer) commit() error {
 		}
 		return nil
 	}
+	c.tx.parties.forget()
 	if _, open := c.tx.exec("ROLLBACK"); open == nil || code(err) == sqlite3.SQLITE_FULL {
 		c.log.Error("transaction rolled back", zap.Error(err))
 		return unavailable(err)

@@ -17,7 +17,7 @@ func (t *tx) issue(req *store.Issue) (store.Standing, error) {
 	if err := t.insertGrant(&req.Grant); err != nil {
 		return store.Standing{}, fmt.Errorf("grant: %w", err)
 	}
-	st, err := t.standing(env, id)
+	st, err := t.newStanding(&req.Grant)
 	if err != nil {
 		return store.Standing{}, err
 	}
@@ -43,6 +43,21 @@ func (t *tx) issue(req *store.Issue) (store.Standing, error) {
 	}
 	event := flow(env, req.Grant.Created, "", "grant.issue", id, outcomeOK)
 	return st, t.record(completed(req.Event, event))
+}
+
+// newStanding is what standing would read of a grant that was just inserted.
+func (t *tx) newStanding(g *store.Grant) (store.Standing, error) {
+	st := store.Standing{Grant: store.Grant{
+		Environment: g.Environment, ID: g.ID, Principal: g.Principal, Client: g.Client,
+		Created: kept(g.Created), Expires: kept(g.Expires),
+	}}
+	if len(g.Scopes) > 0 {
+		st.Grant.Scopes = g.Scopes
+	}
+	if err := t.addParties(&st); err != nil || len(g.Accounts) == 0 {
+		return st, err
+	}
+	return st, t.addAccounts(&st)
 }
 
 // insertGrant records a grant that is alive, whatever the argument says. Its

@@ -112,6 +112,7 @@ func (t *tx) raise(rev store.Revocation) (store.Revocation, error) {
 	if err != nil {
 		return rev, err
 	}
+	t.parties.forget()
 	changed, err := t.exec(numbered[rev.Kind], rev.Number, rev.Environment, rev.Target)
 	if err != nil {
 		return rev, err

@@ -27,19 +27,45 @@ func (s *session) standing(env store.Environment, grant string) (store.Standing,
 	if err := s.get(into, selectStanding, env, grant); err != nil {
 		return store.Standing{}, fmt.Errorf("grant: %w", err)
 	}
-	var err error
-	if st.AccountEpoch, err = s.accountsOf(&st.Grant); err != nil || len(st.Grant.Accounts) == 0 {
-		return st, err
+	return st, s.addAccounts(&st)
+}
+
+// standing reads a grant with all that it stands on in this transaction.
+func (t *tx) standing(env store.Environment, grant string) (store.Standing, error) {
+	g, err := one(t.session, "grant", grantInto,
+		`SELECT `+grantColumns+` FROM grants g WHERE g.environment = ? AND g.id = ?`, env, grant)
+	if err != nil {
+		return store.Standing{}, err
 	}
-	err = s.each(func(scan func(...any) error) error {
+	st := store.Standing{Grant: g}
+	if err := t.addParties(&st); err != nil {
+		return store.Standing{}, err
+	}
+	return st, t.addAccounts(&st)
+}
+
+func (t *tx) addParties(st *store.Standing) (err error) {
+	if st.Principal, err = t.principal(st.Grant.Environment, st.Grant.Principal); err != nil {
+		return err
+	}
+	st.Client, err = t.client(st.Grant.Environment, st.Grant.Client)
+	return err
+}
+
+// addAccounts reads the accounts that a grant was made for, and of them those
+// that are open to it.
+func (s *session) addAccounts(st *store.Standing) (err error) {
+	if st.AccountEpoch, err = s.accountsOf(&st.Grant); err != nil || len(st.Grant.Accounts) == 0 {
+		return err
+	}
+	return s.each(func(scan func(...any) error) error {
 		var point store.Standpoint
 		if err := scan(append(accountInto(&point.Account), bindingInto(&point.Binding)...)...); err != nil {
 			return err
 		}
 		st.Accounts = append(st.Accounts, point)
 		return nil
-	}, selectStandpoints, st.Grant.Principal, env, grant)
-	return st, err
+	}, selectStandpoints, st.Grant.Principal, st.Grant.Environment, st.Grant.ID)
 }
 
 // accountsOf fills in the accounts that a grant was made for and returns the

@@ -11,7 +11,10 @@ import (
 // does, every other writer waits. It must return (runtime.Goexit, as done by
 // t.FailNow in a test, would end the committer).
 func (s *Store) Update(ctx context.Context, change func(store.Writer) error) error {
-	return s.submit(ctx, func(t *tx) error { return change(writer{reader{t.session}, t}) })
+	return s.submit(ctx, func(t *tx) error {
+		defer t.parties.forget()
+		return change(writer{reader{t.session}, t})
+	})
 }
 
 // writer implements store.Writer in the transaction of the committer.
