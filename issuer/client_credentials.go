@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,19 +16,23 @@ const issueMargin = 10 * time.Second
 
 // clientCredentials lets a client act for itself (RFC 6749 §4.4). There is no
 // refresh token: who has the secret needs none (§4.4.3).
-func (i *Issuer) clientCredentials(x *exchange, client *store.Client, f form) (response, error) {
+func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (response, error) {
+	client := &own.Client
 	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err
 	}
-	accounts, err := i.ownAccounts(x.Context(), client.ID)
-	if err != nil {
-		return response{}, err
+	if own.Principal.Kind != store.ClientPrincipal {
+		// In databases older than this grant a service account may have the id.
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "this client cannot act for itself: a service account has the same id",
+		}
 	}
 	grant := store.Grant{
 		Environment: i.environment, ID: token.NewID(),
 		Principal: client.ID, Client: client.ID,
-		Scopes: scopes, Accounts: accounts,
+		Scopes: scopes, Accounts: own.Accounts,
 		Created: x.now, Expires: x.now.Add(i.authority.Settings().AccessLifetime + issueMargin),
 	}
 	standing, err := i.store.Issue(x.Context(), store.Issue{
@@ -66,32 +69,4 @@ func (i *Issuer) ownScopes(asked string, ceiling []string) ([]string, error) {
 		return nil, invalidScope("there is no scope that this client has without asking for it")
 	}
 	return names, nil
-}
-
-// ownAccounts are those that are bound to a client. It also makes sure that the
-// principal with the client's id is the client's. (In databases older than this
-// grant a service account may have it.)
-func (i *Issuer) ownAccounts(ctx context.Context, client string) (accounts []string, err error) {
-	var principal store.Principal
-	err = i.store.View(ctx, func(tx store.Reader) error {
-		accounts = nil // should the store read again
-		if principal, err = tx.Principal(i.environment, client); unlessUnknown(err) != nil {
-			return err
-		}
-		bindings, err := tx.Bindings(i.environment, client)
-		for k := range bindings {
-			accounts = append(accounts, bindings[k].Account)
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the client's principal: %w", err)
-	case principal.Kind != store.ClientPrincipal:
-		return nil, &oauthError{
-			status: http.StatusBadRequest, code: codeUnauthorizedClient,
-			description: "this client cannot act for itself: a service account has the same id",
-		}
-	}
-	return accounts, nil
 }

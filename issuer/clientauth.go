@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -53,60 +52,59 @@ func standardReadings(h http.Header, f form) ([]credentials, error) {
 }
 
 // authenticateClient finds the client whose credentials these are, in the first
-// of its readings that fits. All readings are one attempt.
-func (i *Issuer) authenticateClient(x *exchange, readings ...credentials) (store.Client, error) {
+// of its readings that fits, and what else its id names. All readings are one
+// attempt.
+func (i *Issuer) authenticateClient(x *exchange, readings ...credentials) (store.Party, error) {
 	// Throttled is the id as it is read first, decoded and without its blanks, or
 	// each way to spell it would have attempts of its own.
 	parties := []party{{kindClient, readings[0].trimmed().id}}
 	address := throttledAddress(x.ip)
 	if err := i.throttle.admit(x.now, address, parties...); err != nil {
-		return store.Client{}, err
+		return store.Party{}, err
 	}
-	client, fits, err := i.firstFit(x.Context(), readings)
+	found, fits, err := i.firstFit(x.Context(), readings)
 	if err != nil {
-		return store.Client{}, err
+		return store.Party{}, err
 	}
 	var wrong []party
 	if !fits {
 		wrong = parties
 	}
 	if err := i.throttle.settle(x.now, address, parties, wrong); err != nil {
-		return store.Client{}, err
+		return store.Party{}, err
 	}
 	if !fits {
-		return store.Client{}, errInvalidClient
+		return store.Party{}, errInvalidClient
 	}
-	x.client = client.ID
-	return client, nil
+	x.client = found.Client.ID
+	return found, nil
 }
 
-func (i *Issuer) firstFit(ctx context.Context, readings []credentials) (store.Client, bool, error) {
+func (i *Issuer) firstFit(ctx context.Context, readings []credentials) (store.Party, bool, error) {
 	for k, c := range readings {
-		client, err := i.findClient(ctx, c.id)
+		found, err := i.findParty(ctx, c.id)
 		if err != nil {
-			return store.Client{}, false, err
+			return store.Party{}, false, err
 		}
+		client := &found.Client
 		if client.ID == "" && k+1 < len(readings) {
 			continue // the price of being unknown is paid once, for the last reading
 		}
 		fits, err := i.secrets.Verify(ctx, usableHash(client.Status, client.SecretHash, c.id), c.secret)
 		if fits || err != nil {
-			return client, fits, err
+			return found, fits, err
 		}
 	}
-	return store.Client{}, false, nil
+	return store.Party{}, false, nil
 }
 
-// findClient returns the zero Client for an id that is unknown.
-func (i *Issuer) findClient(ctx context.Context, id string) (client store.Client, err error) {
-	err = i.store.View(ctx, func(tx store.Reader) error {
-		client, err = tx.Client(i.environment, id)
-		return unlessUnknown(err)
-	})
+// findParty finds whom an id names: the zero Party if nobody.
+func (i *Issuer) findParty(ctx context.Context, id string) (store.Party, error) {
+	found, err := i.store.Party(ctx, i.environment, id)
 	if err != nil {
-		return store.Client{}, fmt.Errorf("read client: %w", err)
+		return store.Party{}, fmt.Errorf("read party: %w", err)
 	}
-	return client, nil
+	return found, nil
 }
 
 // usableHash is what a secret is verified against. Who does not exist, is
@@ -116,11 +114,4 @@ func usableHash(status store.Status, hash, id string) string {
 		return token.NoSecret(id)
 	}
 	return hash
-}
-
-func unlessUnknown(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
 }

@@ -16,8 +16,7 @@ type s4CodeRequest struct {
 	scopes          []string
 }
 
-// s4Parties are who a code call is about, read in one snapshot. Those that do
-// not exist are zero.
+// s4Parties are who a code call is about. Those that do not exist are zero.
 type s4Parties struct {
 	client    store.Client
 	principal store.Principal
@@ -143,26 +142,19 @@ func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, e
 	return found, nil
 }
 
-func (i *Issuer) findS4Parties(ctx context.Context, client, principal string) (found s4Parties, err error) {
-	err = i.store.View(ctx, func(tx store.Reader) error {
-		found = s4Parties{} // should the store read again
-		if found.client, err = tx.Client(i.environment, client); unlessUnknown(err) != nil {
-			return err
-		}
-		if found.principal, err = tx.Principal(i.environment, principal); unlessUnknown(err) != nil {
-			return err
-		}
-		if found.principal.Kind != store.Service {
-			found.principal = store.Principal{} // a person is no service account
-		}
-		bindings, err := tx.Bindings(i.environment, principal)
-		for k := range bindings {
-			found.accounts = append(found.accounts, bindings[k].Account)
-		}
-		return err
-	})
+// findS4Parties reads both without a snapshot in common: Issue reads them again,
+// in its transaction.
+func (i *Issuer) findS4Parties(ctx context.Context, client, principal string) (s4Parties, error) {
+	c, err := i.findParty(ctx, client)
 	if err != nil {
-		return s4Parties{}, fmt.Errorf("read client and service account: %w", err)
+		return s4Parties{}, err
 	}
-	return found, nil
+	p, err := i.findParty(ctx, principal)
+	if err != nil {
+		return s4Parties{}, err
+	}
+	if p.Principal.Kind != store.Service {
+		p = store.Party{} // a person, or a client, is no service account
+	}
+	return s4Parties{client: c.Client, principal: p.Principal, accounts: p.Accounts}, nil
 }

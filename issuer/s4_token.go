@@ -29,11 +29,10 @@ func (i *Issuer) s4Token(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	client, err := i.authenticateClient(x, readings...)
-	if err != nil {
+	if _, err := i.authenticateClient(x, readings...); err != nil {
 		return response{}, err
 	}
-	if id := f["client_id"]; id != "" && id != client.ID {
+	if id := f["client_id"]; id != "" && id != x.client {
 		return response{}, invalidRequest("client_id is not the client that authenticated")
 	}
 	return exchangeGrant(x, f)

@@ -23,16 +23,16 @@ func (i *Issuer) token(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	client, err := i.authenticateClient(x, readings...)
+	own, err := i.authenticateClient(x, readings...)
 	if err != nil {
 		return response{}, err
 	}
-	return answerGrant(x, &client, f)
+	return answerGrant(x, &own, f)
 }
 
 // standardGrant finds what the grant type asks for, and that its parameter is
 // there.
-func (i *Issuer) standardGrant(f form) (func(*exchange, *store.Client, form) (response, error), error) {
+func (i *Issuer) standardGrant(f form) (func(*exchange, *store.Party, form) (response, error), error) {
 	switch f["grant_type"] {
 	case "":
 		return nil, invalidRequest("grant_type is missing")
@@ -51,7 +51,7 @@ func (i *Issuer) standardGrant(f form) (func(*exchange, *store.Client, form) (re
 }
 
 // standardRefresh renews, as refresh.go has it.
-func (i *Issuer) standardRefresh(x *exchange, _ *store.Client, f form) (response, error) {
+func (i *Issuer) standardRefresh(x *exchange, _ *store.Party, f form) (response, error) {
 	renewed, err := i.renew(x, f)
 	if err != nil {
 		return response{}, err

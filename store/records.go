@@ -119,6 +119,14 @@ type Binding struct {
 	Source      Source
 }
 
+// Party is whom an id names. Its slices may be shared with other callers: do not
+// change them.
+type Party struct {
+	Client    Client
+	Principal Principal
+	Accounts  []string // bound to the principal, by id
+}
+
 // Grant says who allowed whom what: the family that a revocation kills.
 type Grant struct {
 	Environment Environment

@@ -72,6 +72,12 @@ type Flows interface {
 	// given: a grant that was revoked at the zero time would be alive.
 	Revoke(ctx context.Context, rev Revocation, event Event) (Revocation, error)
 
+	// Party reads who an id names: a client, a principal or both, with the accounts
+	// bound to the principal. Whoever does not exist is zero. It is a read beside
+	// the writers. An implementation may answer it from memory, but never with what
+	// was before a change that has been acknowledged.
+	Party(ctx context.Context, env Environment, id string) (Party, error)
+
 	// TokenByHash looks a live or dead token up, with what it stands on. It is a
 	// read beside the writers. ErrNotFound.
 	TokenByHash(ctx context.Context, env Environment, hash Hash) (Token, Standing, error)

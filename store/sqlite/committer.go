@@ -90,6 +90,7 @@ type committer struct {
 	tx        tx
 	queue     <-chan *job
 	ended     chan<- struct{}
+	directory *directory
 	committed func([]store.Revocation)
 	fatal     func(error)
 	log       *zap.Logger
@@ -212,6 +213,10 @@ func (c *committer) abandon(cause error) error {
 func (c *committer) commit() error {
 	_, err := c.tx.exec("COMMIT")
 	if err == nil {
+		if c.tx.parties.changed {
+			c.directory.version.Add(1)
+			c.tx.parties.changed = false
+		}
 		if len(c.tx.revoked) > 0 && c.committed != nil {
 			c.committed(c.tx.revoked)
 		}

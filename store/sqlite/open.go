@@ -72,13 +72,14 @@ const (
 
 // Store implements store.Store.
 type Store struct {
-	lock     *lock
-	write    *sql.DB
-	read     *sql.DB
-	readers  chan *session // those that are free
-	queue    chan *job
-	identity string
-	ended    chan struct{} // closed when the committer has come to its end
+	lock      *lock
+	write     *sql.DB
+	read      *sql.DB
+	readers   chan *session // those that are free
+	queue     chan *job
+	identity  string
+	directory directory
+	ended     chan struct{} // closed when the committer has come to its end
 
 	mu     sync.Mutex
 	closed bool
@@ -149,7 +150,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 	if err = s.openReaders(ctx, path, o.LockWait); err != nil {
 		return errors.Join(err, writer.close())
 	}
-	c := &committer{tx: tx{session: writer}, queue: s.queue, ended: s.ended, committed: o.Committed, fatal: o.Fatal, log: o.Log}
+	c := &committer{tx: tx{session: writer}, queue: s.queue, ended: s.ended, directory: &s.directory, committed: o.Committed, fatal: o.Fatal, log: o.Log}
 	go c.run()
 	return nil
 }

@@ -12,6 +12,7 @@ const maxParties = 10_000
 type parties struct {
 	principals map[party]store.Principal
 	clients    map[party]store.Client
+	changed    bool // in the transaction under way, perhaps
 }
 
 type party struct {
@@ -19,9 +20,11 @@ type party struct {
 	id  string
 }
 
+// forget also says that readers must not go by what they remember.
 func (p *parties) forget() {
 	clear(p.principals)
 	clear(p.clients)
+	p.changed = true
 }
 
 // principal reads a principal as it is in this transaction.

@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		{"Renew", renewCases},
 		{"Revoke", revokeCases},
 		{"Directory", directoryCases},
+		{"Party", partyCases},
 		{"Log", logCases},
 		{"Collect", collectCases},
 		{"Callers", callerCases},
