@@ -15,6 +15,8 @@ const usesPerUpdate = 500
 
 // uses are the personal tokens that were used since the store was told last.
 type uses struct {
+	recording sync.Mutex // held by RecordUses: who comes second finds what the first could not write
+
 	mu   sync.Mutex
 	last map[string]time.Time // by token id
 }
@@ -67,6 +69,8 @@ func (a *Authority) NoteUse(lease *Lease, now time.Time) {
 // What could not be written is kept for the next. A crash loses what was not
 // written yet.
 func (a *Authority) RecordUses(ctx context.Context) error {
+	a.uses.recording.Lock()
+	defer a.uses.recording.Unlock()
 	for {
 		used := a.uses.take(usesPerUpdate)
 		if len(used) == 0 {
