@@ -103,6 +103,7 @@ passes no more, and live streams that rode on it have been cut.`,
 func printToken(t *table, f *shownFacts) {
 	t.field("id", f.ID)
 	t.field("class", f.Class)
+	t.field("label", f.Label)
 	t.field("status", f.Status)
 	t.field("grant", f.Grant)
 	t.field("principal", f.Principal)
@@ -111,4 +112,5 @@ func printToken(t *table, f *shownFacts) {
 	t.field("accounts", f.Accounts)
 	t.field("issued", f.Issued)
 	t.field("expires", f.Expires)
+	t.field("used", f.Used)
 }

@@ -92,6 +92,10 @@ func TestPersonalTokenFromIssueToRevocation(t *testing.T) {
 	used := regexp.MustCompile(`(?m)^` + id[1] + ` +Market recorder +\S+ +live +20\S+Z +20\S+Z +20\S+Z +1 2 `)
 	s.eventually("the list shows when it was used", func() bool { return used.MatchString(listed()) })
 
+	if told := s.ok(token, "bearer", "token", "show"); !regexp.MustCompile(`(?m)^class +personal\nlabel +Market recorder\nstatus +live$`).MatchString(told) ||
+		!regexp.MustCompile(`(?m)^used +20`).MatchString(told) {
+		t.Errorf("token show printed\n%s", told)
+	}
 	s.ok("", "bearer", "token", "revoke", "--id", id[1], "--reason", "test is over")
 	if took, err := ws.end(); took > time.Second || websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 		t.Errorf("WebSocket after %s: %v", took, err)
@@ -126,6 +130,11 @@ func TestAllowListOfARealServer(t *testing.T) {
 	for _, request := range []*http.Request{s.call("GET", "/api/v1/accounts", token), claiming("192.0.2.7")} {
 		if _, code := s.refused(request, 403); code != "address_not_allowed" {
 			t.Errorf("from 127.0.0.1: %s", code)
+		}
+	}
+	for _, page := range []string{"address-not-allowed", "rate-limited"} { // what the gate's answers refer to
+		if status := s.status(s.issuer + "/problems/" + page); status != 200 {
+			t.Errorf("page %s: %d", page, status)
 		}
 	}
 	if n := s.backend.hits("/api/v1/accounts"); n != 0 {
