@@ -60,6 +60,8 @@ func adminRoutes() []adminRoute {
 			{"POST", inEnvironment + "/grants/{id}/revoke", roleRevoke, revokeGrant},
 			{"POST", inEnvironment + "/tokens/show", roleRead, showToken},
 			{"POST", inEnvironment + "/tokens/revoke", roleRevoke, revokeToken},
+			{"GET", inEnvironment + "/personal-tokens", roleRead, listPersonal},
+			{"POST", inEnvironment + "/personal-tokens", roleAdmin, issuePersonal},
 			{"POST", inEnvironment + "/clients", roleAdmin, addClient},
 			{"POST", inEnvironment + "/service-accounts", roleAdmin, addServiceAccount},
 			{"PUT", inEnvironment + "/service-accounts/{id}/accounts/{account}", roleAdmin, bindAccount},

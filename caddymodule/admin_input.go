@@ -85,6 +85,11 @@ func (c *adminCall) checkNewID(what, id string) error {
 	if id == "." || id == ".." {
 		return refuse(http.StatusBadRequest, "%s id %q: no path could name it", what, id)
 	}
+	if what != accounts.word {
+		if err := refuseBuiltIn(id); err != nil {
+			return refuse(http.StatusConflict, "%v", err)
+		}
+	}
 	if c.env == store.Production {
 		if err := refusePublishedID(id); err != nil {
 			return refuse(http.StatusBadRequest, "%v", err)

@@ -170,7 +170,11 @@ func (k *recordKind[R]) edit(c *adminCall, verb, reason string, apply func(*chan
 		if err != nil {
 			return err
 		}
-		if f := k.fields(&row); f.source == store.FromConfig {
+		f := k.fields(&row)
+		if f.source == store.BuiltIn {
+			return refuse(http.StatusConflict, "%s %s is built in: it cannot be changed or disabled; revoking it ends all that stands on it", k.word, id)
+		}
+		if f.source == store.FromConfig {
 			where := "is declared in the configuration; change it there"
 			if *f.status == store.Disabled {
 				where = "was declared in the configuration, and removed; declare it there again"

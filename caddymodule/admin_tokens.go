@@ -23,6 +23,10 @@ type shownFacts struct {
 	Status    string    `json:"status"`
 	Issued    time.Time `json:"issued"`
 	Expires   time.Time `json:"expires,omitzero"` // absent: permanent
+
+	// Of a personal token.
+	Label string    `json:"label,omitzero"`
+	Used  time.Time `json:"used,omitzero"` // last time, to the minute; absent: never
 }
 
 // presentedToken is a body that holds a token: paths and queries are logged.
@@ -75,6 +79,7 @@ func (c *adminCall) showOpaque(raw string) (any, error) {
 		ID: row.ID, Class: string(row.Class), Grant: g.ID, Principal: g.Principal, Client: g.Client,
 		Scopes: g.Scopes, Accounts: g.Accounts,
 		Status: tokenStatus(&row, grantStatus(&standing, now), now), Issued: row.Created, Expires: row.Expires,
+		Label: row.Label, Used: row.Used,
 	}, nil
 }
 

@@ -35,6 +35,9 @@ func (tx *change) addClientPrincipals() error {
 		return err
 	}
 	for _, c := range rows {
+		if c.Source == store.BuiltIn {
+			continue // it never acts
+		}
 		_, err := tx.Principal(tx.env, c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			err = putClient(tx, c)

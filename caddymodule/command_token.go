@@ -9,11 +9,11 @@ import (
 func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token <command>",
-		Short: "Identifies and revokes tokens",
-		Long: `Identifies and revokes tokens. A token is read from standard input or a file,
+		Short: "Issues, lists, identifies and revokes tokens",
+		Long: `Issues and lists personal tokens; identifies and revokes tokens of any kind. A token is read from standard input or a file,
 never from an argument: everyone on a machine sees the arguments of programs.`,
 	}
-	return forServer(group(cmd, showTokenCommand(), revokeTokenCommand()))
+	return forServer(group(cmd, issueTokenCommand(), listTokensCommand(), showTokenCommand(), revokeTokenCommand()))
 }
 
 // noTokenHere refuses arguments without repeating them.
@@ -103,6 +103,7 @@ passes no more, and live streams that rode on it have been cut.`,
 func printToken(t *table, f *shownFacts) {
 	t.field("id", f.ID)
 	t.field("class", f.Class)
+	t.field("label", f.Label)
 	t.field("status", f.Status)
 	t.field("grant", f.Grant)
 	t.field("principal", f.Principal)
@@ -111,4 +112,5 @@ func printToken(t *table, f *shownFacts) {
 	t.field("accounts", f.Accounts)
 	t.field("issued", f.Issued)
 	t.field("expires", f.Expires)
+	t.field("used", f.Used)
 }

@@ -19,6 +19,9 @@ func declare(ctx context.Context, st store.Store, a *token.Authority, env *Envir
 			Writer: tx, env: a.Environment(), now: time.Now().UTC(),
 			retention: a.Retention(), reason: "changed in the configuration",
 		}
+		if err := d.putBuiltInClients(); err != nil {
+			return err
+		}
 		if err := reconcile(d, &accounts, d.accountRows(env.Accounts)); err != nil {
 			return err
 		}

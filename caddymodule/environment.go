@@ -199,6 +199,9 @@ func (e *Environment) checkClients(env store.Environment) error {
 
 // checkParty checks what service accounts and clients have in common.
 func checkParty(env store.Environment, id, secretHash string) error {
+	if err := refuseBuiltIn(id); err != nil {
+		return err
+	}
 	err := token.CheckHash(secretHash)
 	if err == nil && !strings.HasPrefix(secretHash, "$argon2id$") {
 		err = errors.New("only argon2id hashes can be declared")

@@ -161,6 +161,7 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 		watching, rt.stopWatch = context.WithCancel(ctx)
 		go rt.watch(watching)
 		go rt.keepHouse(watching)
+		go rt.keepUses(watching)
 	}
 	return nil
 }
@@ -283,6 +284,9 @@ func (rt *runtime) Destruct() error {
 	if rt.store == nil {
 		return nil
 	}
+	ending, cancel := context.WithTimeout(context.Background(), recordUsesAtEnd)
+	defer cancel()
+	rt.recordUses(ending)
 	if err := rt.store.Close(); err != nil && !errors.Is(err, store.ErrUnavailable) {
 		return fmt.Errorf("store %s: %w", rt.path, err)
 	}

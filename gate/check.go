@@ -11,6 +11,9 @@ import (
 
 // check is steps 2 to 7: whether r may go on. If it may, x rides when check
 // returns; if it may not, x does not.
+//
+// The rate of a personal token comes last, and once: what is refused for another
+// reason costs nothing and hears nothing of it.
 func (g *Gate) check(x *exchange, r *http.Request) (Decision, *Refusal) {
 	method, flaw := judgeMethod(r)
 	if flaw == nil {
@@ -24,6 +27,9 @@ func (g *Gate) check(x *exchange, r *http.Request) (Decision, *Refusal) {
 		p := g.policy()
 		d, refusal := g.checkUnder(x, r, p)
 		if g.policy() == p {
+			if refusal == nil && d.Lease != nil && d.Lease.Personal != nil {
+				refusal = g.spend(x, r, &d)
+			}
 			return d, refusal
 		}
 		// The policy was swapped after the route was matched. Who rides already
@@ -64,7 +70,13 @@ func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *pol
 	if refusal != nil {
 		return Decision{}, refusal
 	}
-	d, refusal := g.decide(x, r, p, m, lease)
+	if lease != nil && lease.Personal != nil {
+		refusal = g.admit(r, lease)
+	}
+	var d Decision
+	if refusal == nil {
+		d, refusal = g.decide(x, r, p, m, lease)
+	}
 	if refusal != nil {
 		g.authority.Leave(&x.Ride)
 	}
@@ -126,7 +138,7 @@ func (g *Gate) judge(x *exchange, r *http.Request, lease *token.Lease) (*token.L
 			return lease, nil
 		}
 		g.authority.Leave(&x.Ride)
-		if !renewable(verdict, lease) {
+		if !lease.Renewable(verdict) {
 			return nil, g.refuseVerdict(r, verdict, lease, now)
 		}
 		if rechecked {
@@ -137,13 +149,6 @@ func (g *Gate) judge(x *exchange, r *http.Request, lease *token.Lease) (*token.L
 			return nil, g.refuseProof(r, err)
 		}
 	}
-}
-
-// renewable reports whether another look at the store may find the token good:
-// the facts of an opaque one are stale, or its rights have changed. (A signed
-// one cannot change: its client must renew it.)
-func renewable(v token.Verdict, lease *token.Lease) bool {
-	return v == token.Stale || v == token.RightsChanged && lease.Class != token.ClassAccess
 }
 
 // decide is step 7: whether the facts satisfy the route.

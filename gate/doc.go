@@ -22,7 +22,9 @@
 //
 // Each is one function: sanitize (1), judgePath (2), match (3), credential (4),
 // prove (5), judge (6), decide (7), forward (8). Gate.check is steps 2 to 7,
-// and allocates nothing for a token that is in the cache.
+// and allocates nothing for a token that is in the cache. A personal token is
+// asked two questions more (limits.go): from where, after step 6, and how
+// often, after step 7.
 //
 // # Riding
 //

@@ -36,6 +36,10 @@ type Options struct {
 	// TrustedProxy reports whether the peer may say who the client is. Nil:
 	// nobody may.
 	TrustedProxy func(*http.Request) bool
+	// ClientIP is the address that the allow-list of a personal token is asked
+	// about. Whom it believes is its business; the gate reads no header for it.
+	// Nil: the peer's address.
+	ClientIP func(*http.Request) string
 	// RequestID names a request in problem documents. Nil: they have no id.
 	RequestID func(*http.Request) string
 	// Allowed is told of each request that goes on, as next will get it. Nil: no
@@ -54,6 +58,7 @@ type Decision struct {
 	Route  *policy.Route
 	Reason string       // "allowed" or "public"
 	Lease  *token.Lease // nil: anonymous on a public route
+	Quota  token.Quota  // what the token's rate has left; zero: it has none
 }
 
 // Gate decides on requests. It is safe for concurrent use.
@@ -61,6 +66,7 @@ type Gate struct {
 	authority    *token.Authority
 	policy       func() *policy.Policy
 	trustedProxy func(*http.Request) bool
+	clientIP     func(*http.Request) string
 	requestID    func(*http.Request) string
 	allowed      func(*http.Request, Decision)
 	hold         func() func()
@@ -99,13 +105,16 @@ func New(o Options) (*Gate, error) {
 	}
 	g := &Gate{
 		authority: o.Authority, policy: o.Policy,
-		trustedProxy: o.TrustedProxy, requestID: o.RequestID,
+		trustedProxy: o.TrustedProxy, clientIP: o.ClientIP, requestID: o.RequestID,
 		allowed: o.Allowed, hold: o.Hold, now: o.Now,
 		identity: id, forwardToken: o.ForwardToken,
 		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
 	}
 	if g.now == nil {
 		g.now = time.Now
+	}
+	if g.clientIP == nil {
+		g.clientIP = peerIP
 	}
 	g.closeTimeout = closeTimeout
 	g.exchanges.New = func() any { return &exchange{gate: g} }
@@ -142,6 +151,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		w.Header().Set("Connection", "close")
 	}
+	setQuota(w.Header(), &d.Quota)
 	r = r.WithContext(ctx)
 	x.board(out)
 	defer func() {

@@ -20,9 +20,11 @@ const (
 	CodeInvalidToken      = "invalid_token"           // 401
 	CodeInsufficientScope = "insufficient_scope"      // 403
 	CodeAccountNotGranted = "account_not_granted"     // 403
+	CodeAddressNotAllowed = "address_not_allowed"     // 403
 	CodeNoRoute           = "no_route"                // 403
 	CodeMethodNotAllowed  = "method_not_allowed"      // 405
 	CodeURITooLong        = "uri_too_long"            // 414
+	CodeRateLimited       = "rate_limited"            // 429
 	CodeUnavailable       = "temporarily_unavailable" // 503
 )
 
@@ -70,6 +72,11 @@ var (
 	flawNoRoute = &flaw{status: http.StatusForbidden, code: CodeNoRoute, reason: CodeNoRoute,
 		title: "No route allows this request", detail: "The policy has no route for this method and path."}
 
+	flawAddress = &flaw{status: http.StatusForbidden, code: CodeAddressNotAllowed, reason: CodeAddressNotAllowed,
+		title: "The token may not be used from here", detail: "The token has a list of networks that it may be used from, and the address of this request is in none of them."}
+	flawRate = &flaw{status: http.StatusTooManyRequests, code: CodeRateLimited, reason: CodeRateLimited,
+		title: "The token is used too often"}
+
 	flawStore  = unavailable("store", "Whether the token is valid cannot be found out at the moment.")
 	flawRights = unavailable("rights", "The rights of the token are being changed.")
 	flawFault  = unavailable("fault", "Whether the token is valid cannot be found out at the moment.")
@@ -109,6 +116,7 @@ type Refusal struct {
 	Route      *policy.Route // nil: none was matched
 
 	challenge string // empty: none
+	quota     token.Quota
 	problems  string
 	requestID string
 	closes    bool
@@ -231,6 +239,7 @@ func (f *Refusal) SetHeaders(h http.Header) {
 	if f.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
 	}
+	setQuota(h, &f.quota)
 	if f.Status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}

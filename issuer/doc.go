@@ -37,5 +37,6 @@
 // They are those of RFC 6749 §5.2. Two more codes are needed there and taken
 // from §4.1.2.1: temporarily_unavailable, with 503 if the store cannot answer
 // and with 429 if somebody has to slow down (both with Retry-After), and
-// server_error, with 500. At /token/self there is invalid_token of RFC 6750 §3.1.
+// server_error, with 500. At /token/self there is invalid_token of RFC 6750 §3.1,
+// and the gate's address_not_allowed with 403.
 package issuer

@@ -82,6 +82,16 @@ var problemTexts = map[string]problemText{
 			"If the account was bound to your service account after the token was granted, request a new code: a grant covers the accounts of its day.",
 		},
 	},
+	"address-not-allowed": {
+		Status: "403 Forbidden",
+		Title:  "The token may not be used from here",
+		Means:  "Whoever issued the token named the networks that it may be used from, and the address that this request came from is in none of them.",
+		Do: []string{
+			"Run the program where the token was meant to be used, or ask for one that is good for your address.",
+			"If the address changed, ask for a new token: the networks of an issued one stay as they are.",
+			"If you do not use the token from elsewhere, somebody else has it: have it revoked at once.",
+		},
+	},
 	"no-route": {
 		Status: "403 Forbidden",
 		Title:  "No route allows this request",
@@ -104,6 +114,16 @@ var problemTexts = map[string]problemText{
 		Means:  "The path is longer than any that a rule could be meant for.",
 		Do: []string{
 			"Put long values into the query or the body.",
+		},
+	},
+	"rate-limited": {
+		Status: "429 Too Many Requests",
+		Title:  "The token is used too often",
+		Means:  "The token was issued with a rate, and this request is beyond it. It was not carried out. The RateLimit-Policy header says how many requests are good for how many seconds.",
+		Do: []string{
+			"Wait as long as the Retry-After header says, then repeat the request with the same token.",
+			"Read the RateLimit header of each answer: r is how many requests would pass at once, t in how many seconds there is one more.",
+			"Use a token of its own for each program: all that use the same one share its rate.",
 		},
 	},
 	"temporarily-unavailable": {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -14,7 +15,33 @@ import (
 // codeInvalidToken is that of RFC 6750 §3.1.
 const codeInvalidToken = "invalid_token"
 
-// self tells who holds an access token what it is good for, and for how long.
+// codeAddressNotAllowed is ours, as the gate has it.
+const codeAddressNotAllowed = "address_not_allowed"
+
+// selfAnswer is what a token is good for. Members that it does not have are left
+// out: a permanent token has no end, and only a personal one has limits.
+type selfAnswer struct {
+	Environment store.Environment `json:"environment"`
+	Client      string            `json:"client"`
+	Subject     string            `json:"subject"`
+	Label       string            `json:"label,omitzero"`
+	Scopes      []string          `json:"scopes"`
+	Accounts    []string          `json:"accounts"`
+	Expires     time.Time         `json:"expires,omitzero"`
+	ExpiresIn   *int64            `json:"expires_in,omitzero"`
+	Networks    []netip.Prefix    `json:"networks,omitempty"`
+	Rate        selfRate          `json:"rate,omitzero"`
+}
+
+// selfRate is how often a token may be used: so many requests in so many seconds.
+type selfRate struct {
+	Requests int   `json:"requests"`
+	Seconds  int64 `json:"seconds"`
+}
+
+// self tells who holds an access token what it is good for, and for how long. A
+// personal token is answered within its networks only, and its rate, which is for
+// the API, is not touched.
 func (i *Issuer) self(x *exchange) (response, error) {
 	if err := refuseQuery(x.URL.RawQuery); err != nil {
 		return response{}, err
@@ -23,7 +50,7 @@ func (i *Issuer) self(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	lease, err := i.liveLease(raw, x.now)
+	lease, err := i.selfLease(raw, x.now)
 	var invalid *token.Invalid
 	switch {
 	case errors.As(err, &invalid):
@@ -32,24 +59,60 @@ func (i *Issuer) self(x *exchange) (response, error) {
 		return response{}, fmt.Errorf("check token: %w", err)
 	}
 	x.client, x.grant = lease.Client, lease.Grant
-	return jsonResponse(http.StatusOK, struct {
-		Environment store.Environment `json:"environment"`
-		Client      string            `json:"client"`
-		Subject     string            `json:"subject"`
-		Scopes      []string          `json:"scopes"`
-		Accounts    []string          `json:"accounts"`
-		Expires     time.Time         `json:"expires"`
-		ExpiresIn   int64             `json:"expires_in"`
-	}{
+	answer := selfAnswer{
 		Environment: i.environment, Client: lease.Client, Subject: lease.Subject,
 		Scopes: lease.Scopes, Accounts: lease.Accounts,
-		Expires: lease.Expires.UTC(), ExpiresIn: int64(lease.Expires.Sub(x.now) / time.Second),
-	})
+	}
+	if !lease.Expires.IsZero() {
+		left := int64(lease.Expires.Sub(x.now) / time.Second)
+		answer.Expires, answer.ExpiresIn = lease.Expires.UTC(), &left
+	}
+	if own := lease.Personal; own != nil {
+		if !own.Admits(x.ip) {
+			return response{}, errAddress
+		}
+		answer.Label, answer.Networks = own.Label, own.Networks
+		answer.Rate = selfRate{own.Rate.Requests, int64(own.Rate.Per / time.Second)}
+		i.authority.NoteUse(lease, x.now)
+	}
+	return jsonResponse(http.StatusOK, answer)
 }
 
-// liveLease proves an access token and asks whether it lives now, as a gate
-// does. It fails with *token.Invalid if it does not, or is no signed token: the
-// issuer issues no others that open the API.
+var errAddress error = &oauthError{
+	status: http.StatusForbidden, code: codeAddressNotAllowed,
+	description: "the token may not be used from this address",
+}
+
+// selfLease proves a signed or personal token and asks whether it lives now, as
+// a gate does: what a personal one may do is looked up again where it is due.
+func (i *Issuer) selfLease(raw string, now time.Time) (*token.Lease, error) {
+	lease, err := i.authority.Check(raw)
+	if err != nil {
+		return nil, err
+	}
+	verdict := i.authority.Judge(lease, now)
+	if lease.Renewable(verdict) {
+		if lease, err = i.authority.Recheck(lease); err != nil {
+			return nil, err
+		}
+		if verdict = i.authority.Judge(lease, now); lease.Renewable(verdict) {
+			return nil, fmt.Errorf("%s again: %w", verdict, store.ErrUnavailable)
+		}
+	}
+	return lease, dead(verdict)
+}
+
+// dead is nil for a token that lives.
+func dead(verdict token.Verdict) error {
+	if verdict == token.Live {
+		return nil
+	}
+	return &token.Invalid{Reason: token.ReasonRevoked, Proven: true, Detail: verdict.String()}
+}
+
+// liveLease proves an access token that a client obtained and asks whether it
+// lives now. It fails with *token.Invalid if it does not, or is no signed token:
+// personal ones belong to no client.
 func (i *Issuer) liveLease(raw string, now time.Time) (*token.Lease, error) {
 	if token.LooksOpaque(raw) {
 		return nil, &token.Invalid{Reason: token.ReasonClass}
@@ -58,10 +121,7 @@ func (i *Issuer) liveLease(raw string, now time.Time) (*token.Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	if verdict := i.authority.Judge(lease, now); verdict != token.Live {
-		return nil, &token.Invalid{Reason: token.ReasonRevoked, Proven: true, Detail: verdict.String()}
-	}
-	return lease, nil
+	return lease, dead(i.authority.Judge(lease, now))
 }
 
 // bearerToken reads the Authorization header (RFC 6750 §2.1). Without one, or

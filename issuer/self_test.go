@@ -3,6 +3,7 @@ package issuer
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -70,25 +71,96 @@ func TestRFC6750_ChallengesAtSelf(t *testing.T) {
 	}
 }
 
-// The gate takes personal tokens, but this endpoint is for those of the issuer.
+// personal issues a personal token of the published service account.
+func (b *bank) personal(limits store.Token, scopes ...string) (raw, id string) {
+	b.Helper()
+	raw, hash := b.authority.Keyring().NewOpaque(store.Personal)
+	limits.ID, limits.Hash, limits.Class, limits.Created = token.NewID(), hash, store.Personal, b.clock.Now()
+	limits.KeyID = b.authority.Keyring().KeyID()
+	err := b.store.Update(b.Context(), func(tx store.Writer) error {
+		return tx.PutClient(store.Client{Environment: b.env, ID: store.PersonalClient, Status: store.Active, Source: store.BuiltIn})
+	})
+	if err == nil {
+		_, err = b.store.Issue(b.Context(), store.Issue{
+			Grant: store.Grant{
+				Environment: b.env, ID: token.NewID(), Principal: publishedID, Client: store.PersonalClient,
+				Scopes: scopes, Accounts: []string{"TR01"}, Created: b.clock.Now(), Expires: limits.Expires,
+			},
+			Tokens: []store.Token{limits},
+		})
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return raw, limits.ID
+}
+
 func TestSelfOfAPersonalToken(t *testing.T) {
 	b := newBank(t, nil)
-	raw, hash := b.authority.Keyring().NewOpaque(store.Personal)
-	_, err := b.store.Issue(t.Context(), store.Issue{
-		Grant: store.Grant{Environment: b.env, ID: token.NewID(), Principal: publishedID, Client: botID, Scopes: []string{"all:eft"}, Created: b.clock.Now()},
-		Tokens: []store.Token{{
-			Environment: b.env, ID: token.NewID(), Hash: hash, Class: store.Personal,
-			KeyID: b.authority.Keyring().KeyID(), Created: b.clock.Now(),
-		}},
+	plain, _ := b.personal(store.Token{Label: "cron"}, "all:eft")
+	const whose = `{"environment":"sandbox","client":"personal-token","subject":"` + publishedID + `","label":"cron","scopes":["all:eft"],"accounts":["TR01"]`
+	if got := b.do(selfCall(plain)).ok(t); got.body != whose+"}" {
+		t.Errorf("permanent: %s", got.body)
+	}
+	limits := store.Token{
+		Label: "cron", Expires: b.clock.Now().Add(time.Hour), Rate: store.Rate{Requests: 1, Per: time.Minute},
+		Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("127.0.0.0/8")},
+	}
+	limited, id := b.personal(limits, "all:eft")
+	want := fmt.Sprintf(`%s,"expires":"%s","expires_in":3600,"networks":["192.0.2.0/24","127.0.0.0/8"],"rate":{"requests":1,"seconds":60}}`,
+		whose, limits.Expires.UTC().Format(time.RFC3339))
+	for range 3 { // the rate is for the API
+		if got := b.do(selfCall(limited).from("192.0.2.7")).ok(t); got.body != want {
+			t.Errorf("limited: %s\nwant %s", got.body, want)
+		}
+	}
+	for _, raw := range []string{plain, limited} {
+		b.wantInactive("personal", introspectCall(raw))
+	}
+	if _, err := b.authority.Revoke(t.Context(), store.Revocation{Kind: store.KindToken, Target: id, Reason: "test"}, store.Event{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.do(selfCall(limited).from("192.0.2.7")); got.status != http.StatusUnauthorized {
+		t.Errorf("revoked: %d %s", got.status, got.body)
+	}
+}
+
+// Who stole a token is told nothing of it where it may not be used.
+func TestSelfOutsideTheAllowList(t *testing.T) {
+	b := newBank(t, nil)
+	raw, _ := b.personal(store.Token{Label: "cron", Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}, "all:eft")
+	stolen := selfCall(raw).with("X-Forwarded-For", "198.51.100.7")
+	got := b.do(stolen)
+	if got.status != http.StatusForbidden || got.body != `{"error":"address_not_allowed","error_description":"the token may not be used from this address"}` {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// Rights that were taken away, facts that are old: the store is asked again.
+func TestSelfOfAPersonalTokenTellsPresentRights(t *testing.T) {
+	b := newBank(t, nil)
+	raw, _ := b.personal(store.Token{Label: "cron"}, "all:eft")
+	b.do(selfCall(raw)).ok(t)
+	err := b.store.Update(t.Context(), func(tx store.Writer) error {
+		p, err := tx.Principal(b.env, publishedID)
+		if err != nil {
+			return err
+		}
+		p.MaxScopes = []string{"read:eft"}
+		if err := tx.PutPrincipal(p); err != nil {
+			return err
+		}
+		_, err = tx.Revoke(store.Revocation{Environment: b.env, Kind: store.KindRights, Target: publishedID, At: b.clock.Now()})
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.wantVerdict(raw, token.Live)
-	if got := b.do(selfCall(raw)); got.status != http.StatusUnauthorized {
-		t.Errorf("%d %s", got.status, got.body)
+	if got := b.do(selfCall(raw)).ok(t); !strings.Contains(got.body, `"scopes":["read:eft"]`) {
+		t.Errorf("%s", got.body)
 	}
-	b.wantInactive("personal", introspectCall(raw))
+	b.clock.advance(time.Hour)
+	b.do(selfCall(raw)).ok(t)
 }
 
 func TestSelfOfTheOtherEnvironment(t *testing.T) {

@@ -34,7 +34,14 @@ type Source string
 const (
 	FromConfig  Source = "config"
 	FromCommand Source = "command"
+	// BuiltIn is what every start puts there: nobody edits it.
+	BuiltIn Source = "built-in"
 )
+
+// PersonalClient is the id of the built-in client that the grants of personal
+// tokens name. It has no secret, so that nobody can be it, and no ceiling: what
+// such a token carries is cut by the rights of its owner alone.
+const PersonalClient = "personal-token"
 
 // PrincipalKind tells people from programs.
 type PrincipalKind string

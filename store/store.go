@@ -191,6 +191,10 @@ type Writer interface {
 	DeleteBinding(env Environment, principal, account string) error
 	PutSigningKey(SigningKey) error
 	SetMeta(key, value string) error
+	// MarkUsed notes that a token was used at an instant. It never goes backwards,
+	// and passes over a token that is not known (any more): what is said of it came
+	// from memory and may be late.
+	MarkUsed(env Environment, token string, at time.Time) error
 	// Revoke is Flows.Revoke inside this transaction.
 	Revoke(Revocation) (Revocation, error)
 	Record(Event) error

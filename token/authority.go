@@ -44,9 +44,11 @@ type Authority struct {
 	keyring  *Keyring
 	store    store.Store
 
-	revoked *revocations
-	riders  riders
-	proving singleflight.Group
+	revoked  *revocations
+	riders   riders
+	limiters *limiters
+	uses     uses
+	proving  singleflight.Group
 
 	stop context.CancelFunc
 
@@ -56,7 +58,7 @@ type Authority struct {
 // NewAuthority returns an Authority that knows nothing yet: Configure and Open
 // come before its first use. Only Apply may come earlier.
 func NewAuthority(env store.Environment, now func() time.Time) *Authority {
-	return &Authority{environment: env, now: now, revoked: newRevocations(now())}
+	return &Authority{environment: env, now: now, revoked: newRevocations(now()), limiters: newLimiters(now())}
 }
 
 // Environment returns the environment that the Authority serves.

@@ -107,12 +107,16 @@ func (a *Authority) lookUp(s *settings, raw string) (Facts, error) {
 	case standing.Dead() || !row.Revoked.IsZero():
 		return Facts{}, &Invalid{Reason: ReasonRevoked, Proven: true, Detail: "the token was revoked"}
 	}
+	personal, err := a.personal(&row)
+	if err != nil {
+		return Facts{}, err
+	}
 	scopes, accounts := Entitlement(s.Policy(), &standing)
 	return Facts{
 		ID: row.ID, Class: string(row.Class), Grant: row.Grant,
 		Subject: standing.Principal.ID, Client: standing.Client.ID,
 		Scopes: scopes, Accounts: accounts,
 		Epoch: standing.Epoch(), Rights: standing.Rights(),
-		Issued: row.Created, Expires: row.Expires,
+		Issued: row.Created, Expires: row.Expires, Personal: personal,
 	}, nil
 }

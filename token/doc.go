@@ -15,7 +15,8 @@
 //
 // RootKey and Keyring derive every key in use. ParseOpaque and SigningKeys
 // verify strictly. Authority joins them with the cache (cache.go), the exact
-// set (revoked.go), the leases (lease.go) and the riders (riders.go).
+// set (revoked.go), the leases (lease.go) and the riders (riders.go). What
+// limits personal tokens is in personal.go, rate.go and used.go.
 //
 // The package knows nothing of HTTP: an exchange under way is a Rider, and how
 // it is cut is the gate's business.

@@ -22,6 +22,7 @@ type Facts struct {
 	Rights   int64
 	Issued   time.Time
 	Expires  time.Time // zero: never
+	Personal *Personal // limits of an opaque token; nil for a signed one
 }
 
 // Lease is the liveness of one token: its facts, and when it was last found
@@ -37,6 +38,8 @@ type Lease struct {
 	// generation of the revocation set that last found the token alive.
 	generation atomic.Uint64
 	granted    atomic.Pointer[grantedScopes]
+
+	used atomic.Int64 // minute since 1970 in which NoteUse was last told
 }
 
 // grantedScopes remembers the token's scopes as bits of one policy.
@@ -90,6 +93,13 @@ func (l *Lease) stale(now time.Time) bool {
 	return l.freshFor != 0 && now.Sub(l.filled) >= l.freshFor
 }
 
+// Renewable reports whether another look at the store may find the token good:
+// the facts of an opaque one are stale, or its rights have changed. (A signed
+// one cannot change: its client must renew it.)
+func (l *Lease) Renewable(v Verdict) bool {
+	return v == Stale || v == RightsChanged && l.Class != ClassAccess
+}
+
 // Granted returns the token's scopes as a set of p. The last policy asked for
 // is remembered, so that the gates' usual case costs one comparison.
 func (l *Lease) Granted(p *policy.Policy) policy.Set {
@@ -102,12 +112,16 @@ func (l *Lease) Granted(p *policy.Policy) policy.Set {
 }
 
 // Entitlement cuts a grant to what its parties may do now: what a token made
-// from it now carries. Without a policy there is no scope to have.
+// from it now carries. Without a policy there is no scope to have. A built-in
+// client has no ceiling to cut by; that it is one, its row says and not its id.
 func Entitlement(p *policy.Policy, s *store.Standing) (scopes, accounts []string) {
 	if p == nil {
 		return nil, nil
 	}
-	scopes = p.Cut(s.Grant.Scopes, s.Client.MaxScopes)
+	scopes = s.Grant.Scopes
+	if s.Client.Source != store.BuiltIn {
+		scopes = p.Cut(scopes, s.Client.MaxScopes)
+	}
 	scopes = p.Cut(scopes, s.Principal.MaxScopes)
 	for i := range s.Accounts {
 		at := &s.Accounts[i]

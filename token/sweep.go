@@ -82,6 +82,7 @@ func (a *Authority) tick(ctx context.Context) {
 		case <-ticker.C:
 			a.Sweep()
 			a.revoked.prune(a.now())
+			a.limiters.prune(a.now())
 		}
 	}
 }

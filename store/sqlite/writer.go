@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -86,6 +87,15 @@ func (w writer) PutSigningKey(k store.SigningKey) error {
 			sign_until = excluded.sign_until, retired = excluded.retired`,
 		k.Environment, k.ID, k.Algorithm, octets(k.Sealed), k.SealKeyID, k.Public,
 		micros(k.Created), micros(k.SignFrom), micros(k.SignUntil), micros(k.Retired))
+}
+
+func (w writer) MarkUsed(env store.Environment, token string, at time.Time) error {
+	_, err := w.tx.exec(`UPDATE token SET used = ? WHERE environment = ? AND id = ? AND used < ?`,
+		micros(at), env, token, micros(at))
+	if err != nil {
+		return fmt.Errorf("mark token as used: %w", err)
+	}
+	return nil
 }
 
 // octets keeps an empty value apart from none at all, which a column may refuse.

@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		{"Redeem", redeemCases},
 		{"Renew", renewCases},
 		{"Revoke", revokeCases},
+		{"Personal", personalCases},
 		{"Directory", directoryCases},
 		{"Party", partyCases},
 		{"Log", logCases},

@@ -1,0 +1,164 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// Bounds of what a personal token may be limited by.
+const (
+	maxNetworks = 64
+	maxRequests = 1_000_000
+	maxRateSpan = 24 * time.Hour // limits are counted in memory: a start begins anew
+)
+
+// shownRate is a rate in the admin API.
+type shownRate struct {
+	Requests int    `json:"requests"`
+	Per      string `json:"per"` // as in 1s, 30s, 1m, 1h, 1d
+}
+
+func showRate(r store.Rate) shownRate {
+	if r == (store.Rate{}) {
+		return shownRate{}
+	}
+	return shownRate{r.Requests, span(r.Per)}
+}
+
+// String is how commands take and print a rate: 10/s, 600/m, 5/30s.
+func (r shownRate) String() string {
+	if r == (shownRate{}) {
+		return ""
+	}
+	per := r.Per
+	if len(per) == len("1s") {
+		per = strings.TrimPrefix(per, "1")
+	}
+	return strconv.Itoa(r.Requests) + "/" + per
+}
+
+// span writes whole seconds in the largest unit that fits.
+func span(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		of   time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}} {
+		if d%unit.of == 0 {
+			return strconv.FormatInt(int64(d/unit.of), 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+}
+
+// read checks a rate that is given.
+func (r *shownRate) read() (store.Rate, error) {
+	if r == nil {
+		return store.Rate{}, nil
+	}
+	per, err := caddy.ParseDuration(r.Per)
+	switch {
+	case err != nil || per < time.Second || per > maxRateSpan || per%time.Second != 0:
+		return store.Rate{}, refuse(http.StatusBadRequest, "rate per %q: expected whole seconds from 1s to 1d, as in 1s, 30s, 1m, 1h", r.Per)
+	case r.Requests < 1 || r.Requests > maxRequests:
+		return store.Rate{}, refuse(http.StatusBadRequest, "rate of %d requests: expected 1 to %d", r.Requests, maxRequests)
+	}
+	return store.Rate{Requests: r.Requests, Per: per}, nil
+}
+
+// parseRate reads what a command is given: requests, a slash, and a unit or span.
+func parseRate(text string) (*shownRate, error) {
+	requests, per, found := strings.Cut(text, "/")
+	n, err := strconv.Atoi(requests)
+	if !found || per == "" || err != nil {
+		return nil, usagef("rate %q: expected requests per time, as in 10/s, 600/m or 5/30s", text)
+	}
+	if per[0] < '0' || per[0] > '9' {
+		per = "1" + per
+	}
+	return &shownRate{n, per}, nil
+}
+
+// readNetworks checks an allow-list.
+func readNetworks(given []string) ([]netip.Prefix, error) {
+	if len(given) > maxNetworks {
+		return nil, refuse(http.StatusBadRequest, "%d networks; at most %d", len(given), maxNetworks)
+	}
+	var networks []netip.Prefix
+	for _, text := range given {
+		network, err := readNetwork(text)
+		if err != nil {
+			return nil, refuse(http.StatusBadRequest, "%v", err)
+		}
+		if slices.Contains(networks, network) {
+			return nil, refuse(http.StatusBadRequest, "network %s is named twice", network)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}
+
+// readNetwork reads a network or a single address. Bits behind the length of a
+// network are refused: one of the two numbers is not what was meant.
+func readNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return network, fmt.Errorf("network %q: expected CIDR or one address, as in 192.0.2.0/24, 2001:db8::/32, 192.0.2.7", text)
+	}
+	if network.Addr().Is4In6() {
+		// Addresses of clients are compared as IPv4, so the network must be one.
+		if network.Bits() < 96 {
+			return network, fmt.Errorf("network %q: IPv4 written as IPv6 has a length of at least 96", text)
+		}
+		network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
+	}
+	if whole := network.Masked(); whole != network {
+		single := netip.PrefixFrom(network.Addr(), network.Addr().BitLen())
+		return network, fmt.Errorf("network %q has bits set behind its length; did you mean %s (the network) or %s (the one address)?", text, whole, single)
+	}
+	return network, nil
+}
+
+// readExpiry checks when a token is to end: at an instant, after a time, or not
+// at all.
+func readExpiry(expires time.Time, lifetime string, now time.Time) (time.Time, error) {
+	switch {
+	case !expires.IsZero() && lifetime != "":
+		return time.Time{}, refuse(http.StatusBadRequest, "expires and lifetime say the same; give one")
+	case lifetime != "":
+		life, err := caddy.ParseDuration(lifetime)
+		if err != nil || life < time.Second {
+			return time.Time{}, refuse(http.StatusBadRequest, "lifetime %q: expected a time of at least 1s, as in 12h or 90d", lifetime)
+		}
+		return now.Add(life).Truncate(time.Second), nil
+	case !expires.IsZero() && !expires.After(now):
+		return time.Time{}, refuse(http.StatusBadRequest, "expires %s is past; it is %s", expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return expires.UTC(), nil
+}
+
+// parseExpiry reads what a command is given: a date, an instant or a time from
+// now on, which the server counts by its own clock.
+func parseExpiry(text string) (expires time.Time, lifetime string, err error) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, "", nil
+		}
+	}
+	if _, err := caddy.ParseDuration(text); err != nil {
+		return time.Time{}, "", usagef("expiry %q: expected a time, a date or an instant, as in 90d, 2027-01-01 or 2027-01-01T08:00:00Z", text)
+	}
+	return time.Time{}, text, nil
+}
