@@ -9,7 +9,7 @@ import (
 // clients are the OAuth 2.0 clients.
 var clients = recordKind[store.Client]{
 	word: "client", path: "clients", action: "client",
-	kills: store.KindClient, rights: store.KindClientRights,
+	kills: store.KindClient, rights: clientRights,
 	get: store.Reader.Client, list: store.Reader.Clients, put: putClient,
 	rival: serviceAccountNamed,
 	fields: func(c *store.Client) fields {

@@ -33,11 +33,11 @@ type boundAccount struct {
 
 // recordKind is what the operations on one kind of record have to know of it.
 type recordKind[R any] struct {
-	word   string     // in messages: "service account"
-	path   string     // in paths: "service-accounts"
-	action string     // in the audit trail: "service_account"
-	kills  store.Kind // ends everything under a record
-	rights store.Kind // raised when a record's scopes change
+	word   string      // in messages: "service account"
+	path   string      // in paths: "service-accounts"
+	action string      // in the audit trail: "service_account"
+	kills  store.Kind  // ends everything under a record
+	rights rightsKinds // one is raised when a record's scopes change
 
 	get  func(store.Reader, store.Environment, string) (R, error)
 	list func(store.Reader, store.Environment) ([]R, error)

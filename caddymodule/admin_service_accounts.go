@@ -12,7 +12,7 @@ import (
 // serviceAccounts are the programs that own accounts.
 var serviceAccounts = recordKind[store.Principal]{
 	word: "service account", path: "service-accounts", action: "service_account",
-	kills: store.KindPrincipal, rights: store.KindRights,
+	kills: store.KindPrincipal, rights: principalRights,
 	get: store.Reader.Principal, list: store.Reader.Principals, put: store.Writer.PutPrincipal,
 	ours:  func(p *store.Principal) bool { return p.Kind == store.Service },
 	rival: clientNamed,
