@@ -100,11 +100,18 @@ func revokeToken(c *adminCall) (any, error) {
 		if err := checkID("token", in.ID, map[string]bool{}); err != nil {
 			return nil, refuse(http.StatusBadRequest, "%v", err)
 		}
-		return c.revoke(store.KindToken, in.ID, reason)
+		return c.endToken(token.Found{Kind: store.KindToken, Target: in.ID}, reason)
 	}
 	found, err := c.authority.Find(c.request.Context(), in.Token)
 	if err != nil {
 		return nil, err
+	}
+	return c.endToken(found, reason)
+}
+
+func (c *adminCall) endToken(found token.Found, reason string) (any, error) {
+	if c.dry {
+		return c.wouldEnd(func(store.Reader) (reach, error) { return reachOf(found.Kind, found.Target), nil })
 	}
 	return c.revoke(found.Kind, found.Target, reason)
 }

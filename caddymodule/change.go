@@ -51,6 +51,21 @@ func lessThan(scopes, before []string) bool {
 	return slices.ContainsFunc(before, func(s string) bool { return !slices.Contains(scopes, s) })
 }
 
+// bind opens an account to a principal, in place of the binding before, if any.
+func (tx *change) bind(next store.Binding, before *store.Binding) error {
+	if err := tx.PutBinding(next); err != nil {
+		return err
+	}
+	if before == nil {
+		return tx.raise(store.KindRightsGiven, next.Principal)
+	}
+	if before.Access == next.Access && slices.Equal(before.Scopes, next.Scopes) {
+		return nil
+	}
+	taken := next.Access == store.Partial && (before.Access == store.Full || lessThan(next.Scopes, before.Scopes))
+	return tx.raise(principalRights.kind(taken), next.Principal)
+}
+
 // unbind takes an account away from a principal and revokes what the principal
 // granted for it.
 func (tx *change) unbind(principal, account string) error {
