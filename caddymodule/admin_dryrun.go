@@ -49,6 +49,7 @@ type reach struct {
 	kind   store.Kind
 	target string
 	grants store.GrantFilter // zero: none, unless kind is KindGrant
+	alone  bool              // a long-lived token that dies without its grant
 	rides  func(*token.Facts) bool
 }
 
@@ -130,6 +131,9 @@ func (c *adminCall) wouldEnd(prepare func(store.Reader) (reach, error)) (any, er
 		return nil, err
 	}
 	shown.Kind, shown.Target = string(r.kind), r.target
+	if r.alone {
+		shown.Tokens++
+	}
 	shown.countRiders(c.authority.UnderWay(func(f *token.Facts) bool { return f != nil && r.rides(f) }))
 	return shown, nil
 }
