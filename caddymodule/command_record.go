@@ -34,7 +34,8 @@ var serviceAccountWords = recordWords{
 
 var userWords = recordWords{
 	name: "user", word: "user", path: "users", member: "users", example: "alice",
-	what: "A user is a person who owns accounts. There is nothing yet to sign in to, so that users have no secret.",
+	what: `A user is a person who owns accounts. There is nothing yet to sign in to, so that
+users have no secret.`,
 	below: func(w recordWords) []*cobra.Command {
 		return []*cobra.Command{w.addUser(), w.set()}
 	},
