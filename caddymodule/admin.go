@@ -64,11 +64,19 @@ func adminRoutes() []adminRoute {
 			{"POST", inEnvironment + "/personal-tokens", roleAdmin, issuePersonal},
 			{"POST", inEnvironment + "/clients", roleAdmin, addClient},
 			{"POST", inEnvironment + "/service-accounts", roleAdmin, addServiceAccount},
-			{"PUT", inEnvironment + "/service-accounts/{id}/accounts/{account}", roleAdmin, bindAccount},
-			{"DELETE", inEnvironment + "/service-accounts/{id}/accounts/{account}", roleAdmin, unbindAccount},
+			{"PUT", inEnvironment + "/service-accounts/{id}/accounts/{account}", roleAdmin, binder{serviceAccountOwner}.bind},
+			{"DELETE", inEnvironment + "/service-accounts/{id}/accounts/{account}", roleAdmin, binder{serviceAccountOwner}.unbind},
+			{"POST", inEnvironment + "/users", roleAdmin, addUser},
+			{"PATCH", inEnvironment + "/users/{id}", roleAdmin, users.set},
+			{"GET", inEnvironment + "/bindings", roleRead, listBindings},
+			{"PUT", inEnvironment + "/bindings/{id}/{account}", roleAdmin, binder{anyOwner}.bind},
+			{"DELETE", inEnvironment + "/bindings/{id}/{account}", roleAdmin, binder{anyOwner}.unbind},
+			{"GET", inEnvironment + "/streams", roleRead, listStreams},
+			{"GET", "/operators", roleRead, listOperators},
+			{"POST", "/operators/rotate", roleAdmin, rotateOperators},
 			{"POST", inEnvironment + "/accounts", roleAdmin, addAccount},
 		},
-		clients.routes(), clients.partyRoutes(),
+		clients.routes(), clients.partyRoutes(), users.routes(),
 		serviceAccounts.routes(), serviceAccounts.partyRoutes(),
 		accounts.routes(),
 	)
@@ -108,6 +116,7 @@ type adminCall struct {
 	app     *App        // live when the call came in
 	actor   string      // who calls, for the audit trail
 	status  int         // of a good answer; 0: 200
+	dry     bool        // tell what would end, and end nothing
 
 	// Of the environment that the path names.
 	env       store.Environment
@@ -145,6 +154,9 @@ func (c *adminCall) perform(route adminRoute) (any, error) {
 		}
 		c.env, c.authority = env, c.app.runtime.worlds[env].authority
 	}
+	if err := c.readDryRun(); err != nil {
+		return nil, err
+	}
 	return route.answer(c)
 }
 
@@ -178,6 +190,9 @@ func (c *adminCall) view(read func(store.Reader) error) error {
 // change carries out a change, of which a line in the audit trail is part. Once
 // the transaction has begun, the caller may hang up: the store finishes it.
 func (c *adminCall) change(action, target, reason string, do func(*change) error) error {
+	if err := c.refuseDryRun(); err != nil {
+		return err
+	}
 	now := time.Now().UTC()
 	return c.store().Update(c.request.Context(), func(tx store.Writer) error {
 		if err := do(&change{tx, c.env, now, c.authority.Retention(), reason}); err != nil {

@@ -9,9 +9,9 @@ import (
 // clients are the OAuth 2.0 clients.
 var clients = recordKind[store.Client]{
 	word: "client", path: "clients", action: "client",
-	kills: store.KindClient, rights: store.KindClientRights,
+	kills: store.KindClient, rights: clientRights,
 	get: store.Reader.Client, list: store.Reader.Clients, put: putClient,
-	rival: serviceAccountNamed,
+	rival: principalNamed,
 	fields: func(c *store.Client) fields {
 		return fields{c.ID, c.Source, &c.Created, &c.Status, &c.Name, &c.MaxScopes, &c.SecretHash}
 	},
@@ -24,7 +24,7 @@ func showClient(tx store.Reader, c *store.Client) (record, error) {
 		ID: c.ID, Name: c.Name, Scopes: &c.MaxScopes,
 		Status: c.Status, Source: c.Source, Created: c.Created,
 	}
-	rival, err := serviceAccountNamed(tx, c.Environment, c.ID)
+	rival, err := principalNamed(tx, c.Environment, c.ID)
 	if err != nil || rival != "" {
 		return shown, err
 	}

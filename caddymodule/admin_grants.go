@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -54,11 +53,9 @@ func listGrants(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := false
-	if asked["all"] != "" {
-		if all, err = strconv.ParseBool(asked["all"]); err != nil {
-			return nil, refuse(http.StatusBadRequest, "all %q: expected true or false", asked["all"])
-		}
+	all, err := parseAll(asked["all"])
+	if err != nil {
+		return nil, err
 	}
 	filter := store.GrantFilter{Client: asked["client"], Principal: asked["principal"], Account: asked["account"]}
 	var shown []grant
@@ -100,10 +97,7 @@ func newestGrants(tx store.Reader, env store.Environment, filter store.GrantFilt
 func showGrant(c *adminCall) (any, error) {
 	var shown grant
 	err := c.view(func(tx store.Reader) error {
-		row, err := tx.Grant(c.env, c.request.PathValue("id"))
-		if errors.Is(err, store.ErrNotFound) {
-			return refuse(http.StatusNotFound, "there is no grant %q in %s", c.request.PathValue("id"), c.env)
-		}
+		row, err := c.findGrant(tx, c.request.PathValue("id"))
 		if err != nil {
 			return err
 		}
@@ -128,7 +122,22 @@ func revokeGrant(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if id := c.request.PathValue("id"); c.dry {
+		return c.wouldEnd(func(tx store.Reader) (reach, error) {
+			_, err := c.findGrant(tx, id)
+			return reachOf(store.KindGrant, id), err
+		})
+	}
 	return c.revoke(store.KindGrant, c.request.PathValue("id"), reason)
+}
+
+// findGrant returns a grant by its id.
+func (c *adminCall) findGrant(tx store.Reader, id string) (store.Grant, error) {
+	row, err := tx.Grant(c.env, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return row, refuse(http.StatusNotFound, "there is no grant %q in %s", id, c.env)
+	}
+	return row, err
 }
 
 func shownGrant(tx store.Reader, g *store.Grant, now time.Time) (grant, error) {

@@ -100,7 +100,8 @@ func (k *recordKind[R]) set(c *adminCall) (any, error) {
 		if in.Scopes == nil || slices.Equal(*f.scopes, *in.Scopes) {
 			return nil
 		}
+		taken := lessThan(*in.Scopes, *f.scopes)
 		*f.scopes = *in.Scopes
-		return tx.raise(k.rights, f.id)
+		return tx.raise(k.rights.kind(taken), f.id)
 	})
 }

@@ -8,36 +8,28 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// record is a client, a service account or an account as the admin API shows
-// it. A secret is shown in the answer that makes it and never again: what is
+// record is a client, a service account, a user or an account as the admin API
+// shows it. A secret is shown in the answer that makes it and never again: what is
 // kept of it is a hash, which is never shown at all.
 type record struct {
 	ID       string            `json:"id"`
 	Name     string            `json:"name,omitzero"`
 	Kind     store.AccountKind `json:"kind,omitzero"`     // of accounts
-	Scopes   *[]string         `json:"scopes,omitzero"`   // of clients and service accounts: the most that they may carry
-	Accounts *[]boundAccount   `json:"accounts,omitzero"` // of service accounts, and of clients that have some
+	Scopes   *[]string         `json:"scopes,omitzero"`   // the most that it may carry; not of accounts
+	Accounts *[]boundAccount   `json:"accounts,omitzero"` // not of accounts, nor of clients that have none
 	Status   store.Status      `json:"status"`
 	Source   store.Source      `json:"source"`
 	Created  time.Time         `json:"created"`
 	Secret   string            `json:"secret,omitzero"`
 }
 
-// boundAccount is an account that is open to a service account or client.
-type boundAccount struct {
-	Account string       `json:"account"`
-	Access  store.Access `json:"access"`
-	Scopes  []string     `json:"scopes,omitempty"` // the most that partial access allows
-	Source  store.Source `json:"source"`
-}
-
 // recordKind is what the operations on one kind of record have to know of it.
 type recordKind[R any] struct {
-	word   string     // in messages: "service account"
-	path   string     // in paths: "service-accounts"
-	action string     // in the audit trail: "service_account"
-	kills  store.Kind // ends everything under a record
-	rights store.Kind // raised when a record's scopes change
+	word   string      // in messages: "service account"
+	path   string      // in paths: "service-accounts"
+	action string      // in the audit trail: "service_account"
+	kills  store.Kind  // ends everything under a record
+	rights rightsKinds // one is raised when a record's scopes change
 
 	get  func(store.Reader, store.Environment, string) (R, error)
 	list func(store.Reader, store.Environment) ([]R, error)
@@ -170,16 +162,8 @@ func (k *recordKind[R]) edit(c *adminCall, verb, reason string, apply func(*chan
 		if err != nil {
 			return err
 		}
-		f := k.fields(&row)
-		if f.source == store.BuiltIn {
-			return refuse(http.StatusConflict, "%s %s is built in: it cannot be changed or disabled; revoking it ends all that stands on it", k.word, id)
-		}
-		if f.source == store.FromConfig {
-			where := "is declared in the configuration; change it there"
-			if *f.status == store.Disabled {
-				where = "was declared in the configuration, and removed; declare it there again"
-			}
-			return refuse(http.StatusConflict, "%s %s %s", k.word, id, where)
+		if err := k.refuseDeclared(&row); err != nil {
+			return err
 		}
 		if err := apply(tx, &row); err != nil {
 			return err
@@ -193,11 +177,32 @@ func (k *recordKind[R]) edit(c *adminCall, verb, reason string, apply func(*chan
 	return shown, err
 }
 
+// refuseDeclared refuses to change what the configuration owns, and what is
+// built in.
+func (k *recordKind[R]) refuseDeclared(row *R) error {
+	f := k.fields(row)
+	switch f.source {
+	case store.FromCommand:
+		return nil
+	case store.BuiltIn:
+		return refuse(http.StatusConflict, "%s %s is built in: it cannot be changed or disabled; revoking it ends all that stands on it", k.word, f.id)
+	case store.FromConfig:
+	}
+	where := "is declared in the configuration; change it there"
+	if *f.status == store.Disabled {
+		where = "was declared in the configuration, and removed; declare it there again"
+	}
+	return refuse(http.StatusConflict, "%s %s %s", k.word, f.id, where)
+}
+
 // disable ends everything under a record and lets nothing new begin.
 func (k *recordKind[R]) disable(c *adminCall) (any, error) {
 	reason, err := c.decodeReason()
 	if err != nil {
 		return nil, err
+	}
+	if c.dry {
+		return k.wouldEnd(c, k.refuseDeclared)
 	}
 	return k.edit(c, "disable", reason, func(tx *change, row *R) error {
 		f := k.fields(row)
@@ -220,6 +225,9 @@ func (k *recordKind[R]) revoke(c *adminCall) (any, error) {
 	reason, err := c.decodeReason()
 	if err != nil {
 		return nil, err
+	}
+	if c.dry {
+		return k.wouldEnd(c, func(*R) error { return nil })
 	}
 	if err := c.view(func(tx store.Reader) error {
 		_, err := k.find(tx, c)

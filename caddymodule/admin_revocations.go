@@ -27,6 +27,9 @@ func shownRevocation(rev store.Revocation) revocation {
 // revoke ends something outside of any other change. When it returns, nothing
 // passes any more and the streams are cut.
 func (c *adminCall) revoke(kind store.Kind, target, reason string) (any, error) {
+	if err := c.refuseDryRun(); err != nil {
+		return nil, err
+	}
 	rev := store.Revocation{Kind: kind, Target: target, Reason: reason}
 	done, err := c.authority.Revoke(c.request.Context(), rev, c.event(string(kind)+".revoke", string(kind)+":"+target))
 	if errors.Is(err, store.ErrNotFound) {

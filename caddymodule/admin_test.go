@@ -224,13 +224,18 @@ type issued struct {
 // issue makes a grant as the issuer would.
 func (w *adminWorld) issue(client, principal string, accounts ...string) issued {
 	w.t.Helper()
+	return w.issueScopes([]string{"read:eft", "read:market"}, client, principal, accounts...)
+}
+
+func (w *adminWorld) issueScopes(scopes []string, client, principal string, accounts ...string) issued {
+	w.t.Helper()
 	a := w.authority()
 	now := time.Now()
 	refresh, hash := a.Keyring().NewOpaque(store.Refresh)
 	standing, err := w.app.runtime.store.Issue(w.t.Context(), store.Issue{
 		Grant: store.Grant{
 			Environment: store.Sandbox, ID: token.NewID(), Principal: principal, Client: client,
-			Scopes: []string{"read:eft", "read:market"}, Accounts: accounts, Created: now, Expires: now.Add(time.Hour),
+			Scopes: scopes, Accounts: accounts, Created: now, Expires: now.Add(time.Hour),
 		},
 		Tokens: []store.Token{{
 			Environment: store.Sandbox, ID: token.NewID(), Hash: hash, Class: store.Refresh,

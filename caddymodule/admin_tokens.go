@@ -58,20 +58,20 @@ func showToken(c *adminCall) (any, error) {
 
 // showOpaque looks a token up by its hash, as it would be if it were used, but
 // tells of dead ones too.
-func (c *adminCall) showOpaque(raw string) (any, error) {
+func (c *adminCall) showOpaque(raw string) (shownFacts, error) {
 	opaque, err := c.authority.Keyring().ParseOpaque(raw)
 	if err != nil {
-		return nil, err
+		return shownFacts{}, err
 	}
 	if opaque.Class == token.ClassSecret {
-		return nil, refuse(http.StatusBadRequest, "this is the secret of a client or service account and no token")
+		return shownFacts{}, refuse(http.StatusBadRequest, "this is the secret of a client or service account and no token")
 	}
 	row, standing, err := c.store().TokenByHash(c.request.Context(), c.env, opaque.Hash)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &token.Invalid{Reason: token.ReasonUnknown}
+		return shownFacts{}, &token.Invalid{Reason: token.ReasonUnknown}
 	}
 	if err != nil {
-		return nil, err
+		return shownFacts{}, err
 	}
 	now := time.Now()
 	g := &standing.Grant
@@ -105,11 +105,27 @@ func revokeToken(c *adminCall) (any, error) {
 		if err := checkID("token", in.ID, map[string]bool{}); err != nil {
 			return nil, refuse(http.StatusBadRequest, "%v", err)
 		}
-		return c.revoke(store.KindToken, in.ID, reason)
+		return c.endToken(token.Found{Kind: store.KindToken, Target: in.ID}, "", reason)
 	}
 	found, err := c.authority.Find(c.request.Context(), in.Token)
 	if err != nil {
 		return nil, err
+	}
+	return c.endToken(found, in.Token, reason)
+}
+
+// endToken ends a token that was found, or told by its id; raw is empty then.
+func (c *adminCall) endToken(found token.Found, raw, reason string) (any, error) {
+	if c.dry {
+		r := reachOf(found.Kind, found.Target)
+		if found.Kind == store.KindToken && token.LooksOpaque(raw) {
+			facts, err := c.showOpaque(raw)
+			if err != nil {
+				return nil, err
+			}
+			r.alone = facts.Status == statusLive
+		}
+		return c.wouldEnd(func(store.Reader) (reach, error) { return r, nil })
 	}
 	return c.revoke(found.Kind, found.Target, reason)
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -24,6 +25,45 @@ func (tx *change) raise(kind store.Kind, target string) error {
 		Environment: tx.env, Kind: kind, Target: target, At: tx.now, Reason: tx.reason,
 	})
 	return err
+}
+
+// rightsKinds are the two revocations that have the tokens of a principal or
+// client judged by its new rights. Tokens that exist are refused, until they are
+// renewed or looked up, only if something was taken away: else what they say is
+// as true as it was.
+type rightsKinds struct{ taken, given store.Kind }
+
+var (
+	principalRights = rightsKinds{store.KindRights, store.KindRightsGiven}
+	clientRights    = rightsKinds{store.KindClientRights, store.KindClientRightsGiven}
+)
+
+func (k rightsKinds) kind(taken bool) store.Kind {
+	if taken {
+		return k.taken
+	}
+	return k.given
+}
+
+// lessThan reports whether scopes lack one of those before. (What they imply is
+// not looked at: a policy may change that any time.)
+func lessThan(scopes, before []string) bool {
+	return slices.ContainsFunc(before, func(s string) bool { return !slices.Contains(scopes, s) })
+}
+
+// bind opens an account to a principal, in place of the binding before, if any.
+func (tx *change) bind(next store.Binding, before *store.Binding) error {
+	if err := tx.PutBinding(next); err != nil {
+		return err
+	}
+	if before == nil {
+		return tx.raise(store.KindRightsGiven, next.Principal)
+	}
+	if before.Access == next.Access && slices.Equal(before.Scopes, next.Scopes) {
+		return nil
+	}
+	taken := next.Access == store.Partial && (before.Access == store.Full || lessThan(next.Scopes, before.Scopes))
+	return tx.raise(principalRights.kind(taken), next.Principal)
 }
 
 // unbind takes an account away from a principal and revokes what the principal

@@ -7,17 +7,17 @@ import (
 )
 
 // A client that acts for itself (client_credentials) is a principal with the
-// client's own id. So clients and service accounts share their ids: who reads a
-// token's sub must know whose it is.
+// client's own id. So clients, service accounts and users share their ids: who
+// reads a token's sub must know whose it is.
 
-// putClient puts a client and the principal that stands for it. Where a service
-// account has the id already, the client stays without one: it works for others
+// putClient puts a client and the principal that stands for it. Where another
+// principal has the id already, the client stays without one: it works for others
 // as before, and can still be disabled.
 func putClient(tx store.Writer, c store.Client) error {
 	if err := tx.PutClient(c); err != nil {
 		return err
 	}
-	rival, err := serviceAccountNamed(tx, c.Environment, c.ID)
+	rival, err := principalNamed(tx, c.Environment, c.ID)
 	if err != nil || rival != "" {
 		return err
 	}
@@ -49,14 +49,30 @@ func (tx *change) addClientPrincipals() error {
 	return nil
 }
 
-// serviceAccountNamed names the principal, other than a client's own, that has
-// an id.
-func serviceAccountNamed(tx store.Reader, env store.Environment, id string) (string, error) {
+// principalNamed names the principal, other than a client's own, that has an id.
+func principalNamed(tx store.Reader, env store.Environment, id string) (string, error) {
 	p, err := tx.Principal(env, id)
 	if err != nil || p.Kind == store.ClientPrincipal {
 		return "", unlessUnknown(err)
 	}
-	return "a service account", nil
+	return "a " + principalWords[p.Kind], nil
+}
+
+// principalWords are the kinds of principal in messages.
+var principalWords = map[store.PrincipalKind]string{
+	store.User: "user", store.Service: "service account", store.ClientPrincipal: "client",
+}
+
+// rivalOf names what has an id that a principal of a kind must not have then: a
+// principal of another kind, or a client.
+func rivalOf(kind store.PrincipalKind) func(store.Reader, store.Environment, string) (string, error) {
+	return func(tx store.Reader, env store.Environment, id string) (string, error) {
+		rival, err := principalNamed(tx, env, id)
+		if err != nil || rival != "" && rival != "a "+principalWords[kind] {
+			return rival, err
+		}
+		return clientNamed(tx, env, id)
+	}
 }
 
 // clientNamed names the client that has an id. One that was disabled without
@@ -66,7 +82,7 @@ func clientNamed(tx store.Reader, env store.Environment, id string) (string, err
 	if err != nil {
 		return "", unlessUnknown(err)
 	}
-	rival, err := serviceAccountNamed(tx, env, id)
+	rival, err := principalNamed(tx, env, id)
 	if err != nil || rival != "" && c.Status == store.Disabled {
 		return "", err
 	}

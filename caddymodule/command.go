@@ -22,8 +22,8 @@ func init() {
 }
 
 const bearerHelp = `Manages what the app "bearer" of a running Caddy keeps: clients, service
-accounts, accounts, grants and tokens. It also checks policy files and hashes
-secrets, for which no server is needed.
+accounts, users, accounts, grants and tokens. It also checks policy files and
+hashes secrets, for which no server is needed.
 
 Commands for a server find it as "caddy reload" does: by --address, by the
 "admin" option of the file that --config names, by CADDY_ADMIN, or at
@@ -44,9 +44,12 @@ const (
 func bearerCommand(cmd *cobra.Command) {
 	cmd.Use = "bearer <command>"
 	group(cmd,
-		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(accountWords),
-		grantCommand(), tokenCommand(), policyCommand(), hashSecretCommand(),
+		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(userWords), recordCommand(accountWords),
+		forServer(bindAny.bind()), forServer(bindAny.unbind()), bindingCommand(),
+		grantCommand(), tokenCommand(), revocationCommand(), streamsCommand(), operatorCommand(),
+		policyCommand(), hashSecretCommand(),
 	)
+	completeTheRest(cmd)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{err}) })
 }
 

@@ -25,7 +25,8 @@ a gate refuses the request before it asks the policy; 2 wrong usage.`,
 		Example: "  caddy bearer policy explain policies/trading.yaml --request \"GET /v1/accounts\" --scopes read:accounts\n" +
 			"  caddy bearer policy explain policies/trading.yaml --request \"POST /v1/accounts/7/orders\" \\\n" +
 			"    --scopes \"read:accounts trade:orders\" --accounts \"7 8\" --json",
-		Args: takes("FILE"),
+		Args:              takes("FILE"),
+		ValidArgsFunction: completePolicies,
 	}
 	request := cmd.Flags().String("request", "", `the request: method and path, as in "GET /v1/accounts"`)
 	scopes := cmd.Flags().String("scopes", "", "the token's scopes, separated by blanks or commas (default none)")

@@ -25,23 +25,12 @@ func listGrantsCommand() *cobra.Command {
 			"  caddy bearer grant list --client trading-bot --account 1234567 --all",
 		Args: takes(),
 	}
-	flags := cmd.Flags()
-	for name, usage := range map[string]string{
-		"client": "only grants to this client", "principal": "only grants by this user or service account",
-		"account": "only grants for this account",
-	} {
-		flags.String(name, "", usage)
-	}
-	all := flags.Bool("all", false, "dead grants too")
-	limit := flags.Int("limit", defaultLimit, "list so many at most, up to "+strconv.Itoa(maxLimit))
+	filters := filterFlags(cmd, "client", "principal", "account")
+	all := allFlag(cmd)
+	limit := limitFlag(cmd)
 	cmd.RunE = onServer(func(c *adminClient, _ []string) error {
-		query := url.Values{"all": {strconv.FormatBool(*all)}, "limit": {strconv.Itoa(*limit)}}
-		for _, name := range []string{"client", "principal", "account"} {
-			if value := c.flag(name); value != "" {
-				query.Set(name, value)
-			}
-		}
-		return ask(c, "GET", []string{"grants"}, query.Encode(), nil, func(t *table, answer *map[string][]grant) {
+		query := filters.query(c, url.Values{"all": {strconv.FormatBool(*all)}, "limit": {strconv.Itoa(*limit)}})
+		return ask(c, "GET", []string{"grants"}, query, nil, func(t *table, answer *map[string][]grant) {
 			t.row("ID", "PRINCIPAL", "CLIENT", "STATUS", "CREATED", "EXPIRES", "ACCOUNTS", "SCOPES")
 			for _, g := range (*answer)["grants"] {
 				t.row(g.ID, g.Principal, g.Client, g.Status, g.Created, g.Expires, g.Accounts, g.Scopes)
@@ -51,12 +40,21 @@ func listGrantsCommand() *cobra.Command {
 	return cmd
 }
 
+func allFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("all", false, "list also what is left out otherwise: dead grants, requests that are no streams")
+}
+
+func limitFlag(cmd *cobra.Command) *int {
+	return cmd.Flags().Int("limit", defaultLimit, "list so many at most, up to "+strconv.Itoa(maxLimit))
+}
+
 func showGrantCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show ID",
-		Short:   "Shows one grant with its long-lived tokens",
-		Example: "  caddy bearer grant show 3mX1rJcC0qTzYw8dVn5kLb",
-		Args:    takes("ID"),
+		Use:               "show ID",
+		Short:             "Shows one grant with its long-lived tokens",
+		Example:           "  caddy bearer grant show 3mX1rJcC0qTzYw8dVn5kLb",
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(completeGrants),
 		RunE: onServer(func(c *adminClient, args []string) error {
 			return ask(c, "GET", []string{"grants", args[0]}, "", nil, printGrant)
 		}),
@@ -69,12 +67,14 @@ func revokeGrantCommand() *cobra.Command {
 		Short: "Ends one grant and all tokens that come from it",
 		Long: `Ends one grant. When the command returns, no token that comes from the grant
 passes any more, and live streams that rode on one have been cut.`,
-		Example: "  caddy bearer grant revoke 3mX1rJcC0qTzYw8dVn5kLb --reason \"customer asked\"",
-		Args:    takes("ID"),
+		Example: "  caddy bearer grant revoke 3mX1rJcC0qTzYw8dVn5kLb --dry-run\n" +
+			"  caddy bearer grant revoke 3mX1rJcC0qTzYw8dVn5kLb --reason \"customer asked\"",
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(completeGrants),
 	}
-	reason := reasonFlag(cmd)
+	reason := endingFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return ask(c, "POST", []string{"grants", args[0], "revoke"}, "", because(*reason), printRevocation)
+		return askToEnd(c, "POST", []string{"grants", args[0], "revoke"}, because(*reason), printRevocation)
 	})
 	return cmd
 }

@@ -23,14 +23,9 @@ Without ID the server makes one up.`),
 			"  caddy bearer NAME add EXAMPLE --json | jq -r .secret"),
 		Args: takes("[ID]"),
 	}
-	name := cmd.Flags().String("name", "", "a name for people")
-	scopes := cmd.Flags().String("scopes", "", "the most that it may carry, separated by blanks or commas")
+	party := partyFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		in := newParty{Name: *name, Scopes: splitScopes(*scopes)}
-		if len(args) > 0 {
-			in.ID = args[0]
-		}
-		return ask(c, "POST", []string{w.path}, "", in, printRecord)
+		return ask(c, "POST", []string{w.path}, "", party.in(args), printRecord)
 	})
 	return cmd
 }
@@ -40,21 +35,22 @@ func (w recordWords) set() *cobra.Command {
 		Use:   "set ID",
 		Short: w.fill("Changes the name or the scopes of one WORD"),
 		Long: w.fill(`
-Changes the name or the scopes of one WORD. Scopes that are taken away are gone
-at once: signed tokens must be renewed and come back without them, and live
-streams that needed them are cut.`),
-		Example: w.fill("  caddy bearer NAME set EXAMPLE --scopes read:market"),
-		Args:    takes("ID"),
+Changes the name or the scopes of one WORD. If scopes are taken away, its signed
+tokens are refused until they are renewed and come back without them, and its
+live streams are cut. Scopes that are only given refuse and cut nothing: they
+come with the next token.`),
+		Example:           w.fill("  caddy bearer NAME set EXAMPLE --scopes read:market"),
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(w.complete()),
 	}
-	name := cmd.Flags().String("name", "", "a name for people")
-	scopes := cmd.Flags().String("scopes", "", "the most that it may carry, separated by blanks or commas")
+	party := partyFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
 		in := map[string]any{}
 		if cmd.Flags().Changed("name") {
-			in["name"] = *name
+			in["name"] = *party.name
 		}
 		if cmd.Flags().Changed("scopes") {
-			in["scopes"] = splitScopes(*scopes)
+			in["scopes"] = splitScopes(*party.scopes)
 		}
 		if len(in) == 0 {
 			return usagef("there is nothing to change; give --name or --scopes")
@@ -71,46 +67,48 @@ func (w recordWords) rotateSecret() *cobra.Command {
 		Long: w.fill(`
 Gives one WORD another secret. The old one is good no more. Tokens that were
 obtained with it live on; "caddy bearer NAME revoke" ends them.`),
-		Example: w.fill("  caddy bearer NAME rotate-secret EXAMPLE"),
-		Args:    takes("ID"),
+		Example:           w.fill("  caddy bearer NAME rotate-secret EXAMPLE"),
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(w.complete()),
 		RunE: onServer(func(c *adminClient, args []string) error {
 			return ask(c, "POST", []string{w.path, args[0], "secret"}, "", nil, printRecord)
 		}),
 	}
 }
 
-func (w recordWords) bind() *cobra.Command {
+// addUser is addParty for who has no secret.
+func (w recordWords) addUser() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "bind ID ACCOUNT",
-		Short: "Gives an account to a service account",
-		Long: `Gives an account to a service account, or changes how much of it is open. With
---scopes the access is partial: a token that opens the account is cut to these
-scopes, for its other accounts too. Ask for a token per account to avoid that.`,
-		Example: "  caddy bearer service-account bind treasury 1234567\n" +
-			"  caddy bearer service-account bind treasury 1234567 --scopes read:accounts",
-		Args: takes("ID", "ACCOUNT"),
+		Use:   "add [ID]",
+		Short: "Adds one user",
+		Long: `Adds one user. ID is what the gated API is told in X-Auth-Subject; without it
+the server makes one up.`,
+		Example: "  caddy bearer user add alice --name \"Alice Doe\" --scopes \"read:accounts trade:orders\"",
+		Args:    takes("[ID]"),
 	}
-	scopes := cmd.Flags().String("scopes", "", "make the access partial: these scopes and no more")
+	party := partyFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		in := map[string]any{"scopes": splitScopes(*scopes)}
-		return ask(c, "PUT", []string{w.path, args[0], "accounts", args[1]}, "", in, printRecord)
+		return ask(c, "POST", []string{w.path}, "", party.in(args), printRecord)
 	})
 	return cmd
 }
 
-func (w recordWords) unbind() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "unbind ID ACCOUNT",
-		Short:   "Takes an account from a service account and ends its grants for it",
-		Long:    "Takes an account from a service account, and ends all that it granted for the account.",
-		Example: "  caddy bearer service-account unbind treasury 1234567",
-		Args:    takes("ID", "ACCOUNT"),
+// party are the flags of who is added with a name and scopes.
+type party struct{ name, scopes *string }
+
+func partyFlags(cmd *cobra.Command) party {
+	return party{
+		cmd.Flags().String("name", "", "a name for people"),
+		cmd.Flags().String("scopes", "", "the most that it may carry, separated by blanks or commas"),
 	}
-	reason := reasonFlag(cmd)
-	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return ask(c, "DELETE", []string{w.path, args[0], "accounts", args[1]}, "", because(*reason), printRecord)
-	})
-	return cmd
+}
+
+func (p party) in(args []string) newParty {
+	in := newParty{Name: *p.name, Scopes: splitScopes(*p.scopes)}
+	if len(args) > 0 {
+		in.ID = args[0]
+	}
+	return in
 }
 
 // splitScopes takes the list as OAuth writes it, and with commas. It is never

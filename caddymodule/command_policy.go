@@ -29,8 +29,9 @@ func lintCommand() *cobra.Command {
 		Short: "Finds what is wrong or probably not meant in policies",
 		Long: `Finds what is wrong in policies (they would not load) and what is allowed but
 probably not meant, and prints file:line:column of each.`,
-		Example: "  caddy bearer policy lint policies/*.yaml",
-		Args:    takes("FILE..."),
+		Example:           "  caddy bearer policy lint policies/*.yaml",
+		Args:              takes("FILE..."),
+		ValidArgsFunction: completePolicies,
 		RunE: run(func(cmd *cobra.Command, files []string) error {
 			found := policy.Findings{}
 			for _, file := range files {
@@ -56,7 +57,8 @@ func testCommand() *cobra.Command {
 which share of its routes they reach. Failures are printed with file:line:column.`,
 		Example: "  caddy bearer policy test policies/trading.yaml\n" +
 			"  caddy bearer policy test policies/trading.yaml tests/*.yaml --min 90",
-		Args: takes("FILE", "[TESTS...]"),
+		Args:              takes("FILE", "[TESTS...]"),
+		ValidArgsFunction: completePolicies,
 	}
 	least := cmd.Flags().Int("min", 0, "fail if the tests reach a smaller share of the routes, in percent")
 	cmd.RunE = run(func(cmd *cobra.Command, files []string) error {

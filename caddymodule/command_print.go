@@ -22,6 +22,11 @@ func ask[A any](c *adminClient, method string, segments []string, query string, 
 	if query != "" {
 		path += "?" + query
 	}
+	return askAt(c, method, path, in, human)
+}
+
+// askAt is ask for what belongs to no environment.
+func askAt[A any](c *adminClient, method, path string, in any, human func(*table, *A)) error {
 	var answer A
 	body, err := c.call(method, path, in, &answer)
 	if err != nil {
@@ -33,6 +38,14 @@ func ask[A any](c *adminClient, method string, segments []string, query string, 
 	t := newTable(c.cmd.OutOrStdout())
 	human(t, &answer)
 	return t.out.Flush()
+}
+
+// askToEnd is ask for what ends something, or tells what it would end.
+func askToEnd[A any](c *adminClient, method string, segments []string, in any, human func(*table, *A)) error {
+	if c.flag("dry-run") == "true" {
+		return ask(c, method, segments, "dry_run=true", in, printEnding)
+	}
+	return ask(c, method, segments, "", in, human)
 }
 
 func printJSON(w io.Writer, value jsontext.Value) error {

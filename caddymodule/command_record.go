@@ -28,7 +28,16 @@ var serviceAccountWords = recordWords{
 	name: "service-account", word: "service account", path: "service-accounts", member: "service_accounts", example: "treasury",
 	what: "A service account is a program that owns accounts and lets clients use them.",
 	below: func(w recordWords) []*cobra.Command {
-		return append(w.partyCommands(), w.bind(), w.unbind())
+		return append(w.partyCommands(), bindServiceAccount.bind(), bindServiceAccount.unbind())
+	},
+}
+
+var userWords = recordWords{
+	name: "user", word: "user", path: "users", member: "users", example: "alice",
+	what: `A user is a person who owns accounts. There is nothing yet to sign in to, so that
+users have no secret.`,
+	below: func(w recordWords) []*cobra.Command {
+		return []*cobra.Command{w.addUser(), w.set()}
 	},
 }
 
@@ -58,6 +67,9 @@ func (w recordWords) fill(text string) string {
 	return strings.TrimLeft(strings.NewReplacer("NAME", w.name, "WORD", w.word, "EXAMPLE", w.example).Replace(text), "\n")
 }
 
+// complete completes an id.
+func (w recordWords) complete() completion { return completeRecords(w.path, w.member) }
+
 func (w recordWords) list() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
@@ -74,10 +86,11 @@ func (w recordWords) list() *cobra.Command {
 
 func (w recordWords) show() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show ID",
-		Short:   w.fill("Shows one WORD"),
-		Example: w.fill("  caddy bearer NAME show EXAMPLE"),
-		Args:    takes("ID"),
+		Use:               "show ID",
+		Short:             w.fill("Shows one WORD"),
+		Example:           w.fill("  caddy bearer NAME show EXAMPLE"),
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(w.complete()),
 		RunE: onServer(func(c *adminClient, args []string) error {
 			return ask(c, "GET", []string{w.path, args[0]}, "", nil, printRecord)
 		}),
@@ -92,23 +105,26 @@ func (w recordWords) disable() *cobra.Command {
 Disables one WORD. No new tokens are issued for it, all grants and tokens that
 stand on it are dead when the command returns, and live streams that rode on
 them have been cut.`),
-		Example: w.fill(`  caddy bearer NAME disable EXAMPLE --reason "key leaked, ticket 4711"`),
-		Args:    takes("ID"),
+		Example: w.fill("  caddy bearer NAME disable EXAMPLE --dry-run\n" +
+			"  caddy bearer NAME disable EXAMPLE --reason \"key leaked, ticket 4711\""),
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(w.complete()),
 	}
-	reason := reasonFlag(cmd)
+	reason := endingFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return ask(c, "POST", []string{w.path, args[0], "disable"}, "", because(*reason), printRecord)
+		return askToEnd(c, "POST", []string{w.path, args[0], "disable"}, because(*reason), printRecord)
 	})
 	return cmd
 }
 
 func (w recordWords) enable() *cobra.Command {
 	return &cobra.Command{
-		Use:     "enable ID",
-		Short:   w.fill("Lets a disabled WORD be used again"),
-		Long:    w.fill("Lets a disabled WORD be used again. Tokens and grants that ended with it stay dead."),
-		Example: w.fill("  caddy bearer NAME enable EXAMPLE"),
-		Args:    takes("ID"),
+		Use:               "enable ID",
+		Short:             w.fill("Lets a disabled WORD be used again"),
+		Long:              w.fill("Lets a disabled WORD be used again. Tokens and grants that ended with it stay dead."),
+		Example:           w.fill("  caddy bearer NAME enable EXAMPLE"),
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(w.complete()),
 		RunE: onServer(func(c *adminClient, args []string) error {
 			return ask(c, "POST", []string{w.path, args[0], "enable"}, "", nil, printRecord)
 		}),
@@ -123,12 +139,14 @@ func (w recordWords) revoke() *cobra.Command {
 Ends all grants and tokens that stand on one WORD, and cuts the live streams
 that ride on them, but lets it be used to obtain new ones. It works for a WORD
 of the configuration too.`),
-		Example: w.fill(`  caddy bearer NAME revoke EXAMPLE --reason "tokens found in a log"`),
-		Args:    takes("ID"),
+		Example: w.fill("  caddy bearer NAME revoke EXAMPLE --dry-run\n" +
+			"  caddy bearer NAME revoke EXAMPLE --reason \"tokens found in a log\""),
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(w.complete()),
 	}
-	reason := reasonFlag(cmd)
+	reason := endingFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return ask(c, "POST", []string{w.path, args[0], "revoke"}, "", because(*reason), printRevocation)
+		return askToEnd(c, "POST", []string{w.path, args[0], "revoke"}, because(*reason), printRevocation)
 	})
 	return cmd
 }
@@ -142,6 +160,7 @@ func (w recordWords) addAccount() *cobra.Command {
 		Args:    takes("ID"),
 	}
 	kind := cmd.Flags().String("kind", "bank", "what it holds: bank or trading")
+	completeFlag(cmd, "kind", completeWords("bank", "trading"))
 	name := cmd.Flags().String("name", "", "a name for people")
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
 		in := map[string]any{"id": args[0], "kind": *kind, "name": *name}
@@ -150,7 +169,10 @@ func (w recordWords) addAccount() *cobra.Command {
 	return cmd
 }
 
-func reasonFlag(cmd *cobra.Command) *string {
+// endingFlags are those of every command that ends something, which asks by
+// askToEnd. It returns the reason.
+func endingFlags(cmd *cobra.Command) *string {
+	cmd.Flags().Bool("dry-run", false, "show what would end, and end nothing")
 	return cmd.Flags().String("reason", "", "why, for the record of what is revoked")
 }
 

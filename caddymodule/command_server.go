@@ -42,6 +42,8 @@ func forServer(cmd *cobra.Command) *cobra.Command {
 	flags.StringP("config", "c", "", "configuration file that says where the admin API is")
 	flags.StringP("adapter", "a", "", "name of the adapter for that file")
 	flags.String("operator-token", "", "file with the operator token (default: see \"caddy bearer --help\")")
+	completeFlag(cmd, "environment", completeEnvironments)
+	completeFlag(cmd, "adapter", completeWords("caddyfile"))
 	return cmd
 }
 

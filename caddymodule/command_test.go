@@ -304,7 +304,12 @@ func TestEveryCommandHasHelp(t *testing.T) {
 			}
 		}
 	}
-	if count < 30 {
+	if count < 45 {
 		t.Errorf("%d manual pages", count)
+	}
+	for _, name := range strings.Fields("user-add bind unbind binding-list streams-list revocation-list operator-rotate") {
+		if _, err := os.Stat(s.path("man/caddy-bearer-" + name + ".8")); err != nil {
+			t.Errorf("no manual page of %s: %v", name, err)
+		}
 	}
 }

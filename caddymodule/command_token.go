@@ -80,7 +80,7 @@ passes no more, and live streams that rode on it have been cut.`,
 	}
 	path := fileFlag(cmd)
 	id := cmd.Flags().String("id", "", "the token's id (jti), where the token itself is not at hand")
-	reason := reasonFlag(cmd)
+	reason := endingFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, _ []string) error {
 		if *id != "" && *path != "" {
 			return usagef("--id and --file name two tokens; give one")
@@ -95,7 +95,7 @@ passes no more, and live streams that rode on it have been cut.`,
 			}
 			in["token"] = token
 		}
-		return ask(c, "POST", []string{"tokens", "revoke"}, "", in, printRevocation)
+		return askToEnd(c, "POST", []string{"tokens", "revoke"}, in, printRevocation)
 	})
 	return cmd
 }

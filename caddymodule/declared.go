@@ -154,7 +154,7 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 	if row.scopes == nil || slices.Equal(*before.scopes, *row.scopes) {
 		return nil
 	}
-	return declaredChange(tx, kind.rights, row.id)
+	return declaredChange(tx, kind.rights.kind(lessThan(*row.scopes, *before.scopes)), row.id)
 }
 
 // declareBindings binds the accounts of a service account or client and unbinds
@@ -164,7 +164,7 @@ func (tx *change) declareBindings(principal string, accounts []string) error {
 	if err != nil {
 		return err
 	}
-	changed := false
+	changed, taken := false, false
 	for _, account := range accounts {
 		if slices.ContainsFunc(present, func(b store.Binding) bool { return b.Account == account && b.Source == store.FromConfig }) {
 			continue
@@ -179,7 +179,7 @@ func (tx *change) declareBindings(principal string, accounts []string) error {
 		if b.Source != store.FromConfig || slices.Contains(accounts, b.Account) {
 			continue
 		}
-		changed = true
+		changed, taken = true, true
 		if err := tx.unbind(principal, b.Account); err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func (tx *change) declareBindings(principal string, accounts []string) error {
 	if !changed {
 		return nil
 	}
-	return declaredChange(tx, store.KindRights, principal)
+	return declaredChange(tx, principalRights.kind(taken), principal)
 }
 
 // declaredChange revokes a numbered target and leaves a line in the audit

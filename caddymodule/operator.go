@@ -1,13 +1,13 @@
 package caddymodule
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,11 +70,15 @@ func openOperators(path string) (*operators, error) {
 	if err != nil {
 		return nil, fmt.Errorf("operator token file: %w", err)
 	}
+	return hashOperators(tokens), nil
+}
+
+func hashOperators(tokens []operatorToken) *operators {
 	ops := new(operators)
 	for _, t := range tokens {
 		ops.known = append(ops.known, operatorHash{t.role, sha256.Sum256([]byte(t.token))})
 	}
-	return ops, nil
+	return ops
 }
 
 // role returns what a presented token opens.
@@ -89,8 +93,8 @@ func (o *operators) role(token string) role {
 	return found
 }
 
-// strongestOperator returns the token of the highest role in a file, which is
-// what a command presents.
+// strongestOperator returns the newest token of the highest role in a file, which
+// is what a command presents.
 func strongestOperator(path string) (string, error) {
 	tokens, err := readOperatorFile(path)
 	if err != nil {
@@ -98,7 +102,7 @@ func strongestOperator(path string) (string, error) {
 	}
 	best := tokens[0]
 	for _, t := range tokens[1:] {
-		if t.role > best.role {
+		if t.role >= best.role { // new ones are added at the end
 			best = t
 		}
 	}
@@ -109,39 +113,66 @@ func strongestOperator(path string) (string, error) {
 // a token. A role may have several tokens, so that a new one can be handed out
 // before the old one is removed. There is at least one.
 func readOperatorFile(path string) ([]operatorToken, error) {
-	file, err := os.Open(path)
+	content, err := readOwnersFile(path)
 	if err != nil {
 		return nil, err
+	}
+	return parseOperators(path, content)
+}
+
+// readOwnersFile reads a file that only its owner may read.
+func readOwnersFile(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o and is open to others; run: chmod 600 %s", path, info.Mode().Perm(), path)
+		return "", fmt.Errorf("%s has mode %04o and is open to others; run: chmod 600 %s", path, info.Mode().Perm(), path)
 	}
+	content, err := io.ReadAll(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return string(content), nil
+}
+
+func parseOperators(path, content string) ([]operatorToken, error) {
 	var tokens []operatorToken
-	lines := bufio.NewScanner(file)
-	for number := 1; lines.Scan(); number++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		name, token, _ := strings.Cut(line, " ")
-		if token = strings.TrimSpace(token); roleNames[name] == roleNone || len(token) < minOperatorToken {
+	number := 0
+	for line := range strings.Lines(content) {
+		number++
+		one, ok := parseOperatorLine(line)
+		if !ok {
 			return nil, fmt.Errorf("%s:%d: expected a role (read, revoke or admin), a blank and a token of at least %d characters", path, number, minOperatorToken)
 		}
-		tokens = append(tokens, operatorToken{roleNames[name], token})
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		if one.role != roleNone {
+			tokens = append(tokens, one)
+		}
 	}
 	if len(tokens) == 0 {
 		return nil, fmt.Errorf("%s is empty; remove it to have a new one made", path)
 	}
 	return tokens, nil
 }
+
+// parseOperatorLine reads a line. The role of an empty one and of a comment is
+// none.
+func parseOperatorLine(line string) (operatorToken, bool) {
+	line = strings.TrimSpace(line)
+	if line == "" || strings.HasPrefix(line, "#") {
+		return operatorToken{}, true
+	}
+	name, token, _ := strings.Cut(line, " ")
+	token = strings.TrimSpace(token)
+	return operatorToken{roleNames[name], token}, roleNames[name] != roleNone && len(token) >= minOperatorToken
+}
+
+func newOperatorToken() string { return "cb_operator_" + rand.Text() + rand.Text() }
 
 func createOperatorFile(path string) ([]operatorToken, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -150,7 +181,7 @@ func createOperatorFile(path string) ([]operatorToken, error) {
 	var tokens []operatorToken
 	var content bytes.Buffer
 	for _, name := range sortedKeys(roleNames) {
-		token := "cb_operator_" + rand.Text() + rand.Text()
+		token := newOperatorToken()
 		tokens = append(tokens, operatorToken{roleNames[name], token})
 		fmt.Fprintf(&content, "%s %s\n", name, token)
 	}

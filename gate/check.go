@@ -133,6 +133,7 @@ func (g *Gate) judge(x *exchange, r *http.Request, lease *token.Lease) (*token.L
 			return nil, nil
 		}
 		now := g.now()
+		x.began = now
 		verdict := g.authority.Judge(lease, now)
 		if verdict == token.Live {
 			return lease, nil

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -15,6 +16,8 @@ type exchange struct {
 	gate *Gate
 
 	method, path string // as judged; set before joining
+
+	began time.Time // when the lease was judged; the handler's alone, see response.began
 
 	// The answer of the policy that was asked last. Only the sweep uses them,
 	// under the lock of the shard.
@@ -33,6 +36,7 @@ func (g *Gate) take() *exchange {
 // release gives back an exchange that does not ride.
 func (g *Gate) release(x *exchange) {
 	x.method, x.path, x.judgedBy = "", "", nil
+	x.began = time.Time{}
 	if x.cause.Load() != nil {
 		x.cause.Store(nil)
 	}
@@ -94,6 +98,17 @@ func (x *exchange) Cut(cause token.Cause) {
 	if out := x.out.Load(); out != nil {
 		out.cut(cause)
 	}
+}
+
+// Describe implements token.Rider.
+func (x *exchange) Describe() (token.Description, bool) {
+	out := x.out.Load()
+	if out == nil {
+		return token.Description{}, false
+	}
+	return token.Description{
+		Method: x.method, Route: out.route, Remote: out.remote, Since: out.since(), Streaming: out.streaming.Load(),
+	}, true
 }
 
 // cutError is the cause of a context that was cut, and the error of a write

@@ -146,7 +146,10 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	defer g.leave(x)
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	out := &response{inner: w, cancel: cancel, hold: g.hold, closeTimeout: g.closeTimeout, upgrade: upgradeOf(r)}
+	out := &response{
+		inner: w, cancel: cancel, hold: g.hold, closeTimeout: g.closeTimeout, upgrade: upgradeOf(r),
+		route: d.Route.ID, remote: r.RemoteAddr, began: x.began,
+	}
 	out.offered = g.forward(r, &d, &out.identity)
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		w.Header().Set("Connection", "close")

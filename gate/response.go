@@ -25,6 +25,8 @@ type response struct {
 	upgrade      upgradeKind
 	closeTimeout time.Duration // of a WebSocket
 	offered      bool          // the client offered its token as a subprotocol
+	route        string        // the id of what let it through
+	remote       string        // the peer's address
 
 	identity [identityHeaders]string // the request's, here to save an allocation
 
@@ -37,6 +39,7 @@ type response struct {
 	over    bool // next has returned
 	conn    *frameConn
 	release func()
+	began   time.Time // zero on a public route, whose check has no need of a clock, unless it streams
 
 	// Only the handler's goroutine uses what follows.
 	wroteHeader bool
@@ -83,13 +86,25 @@ func (o *response) finish() token.Cause {
 
 // stream marks the exchange as a stream, which is cut without grace.
 func (o *response) stream() {
-	if o.streaming.Swap(true) || o.hold == nil {
+	if o.streaming.Swap(true) {
 		return
 	}
-	release := o.hold()
+	var release func()
+	if o.hold != nil {
+		release = o.hold()
+	}
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.release = release
-	o.mu.Unlock()
+	if o.began.IsZero() {
+		o.began = time.Now()
+	}
+}
+
+func (o *response) since() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.began
 }
 
 func (o *response) hijacked() bool {

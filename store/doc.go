@@ -25,7 +25,8 @@
 // everything of one principal, its epoch is raised above every number handed
 // out so far: whatever carries a lower number is dead, and no clocks are
 // compared. Rights work the same way but kill nothing: a token with a lower
-// number is cut to what is allowed now.
+// number is cut to what is allowed now. Where rights were only given, what exists
+// stays good as it is, and what is looked up is looked up again.
 //
 // Implementations are in store/sqlite; store/storetest is the one suite that
 // each of them must pass.

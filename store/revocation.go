@@ -6,17 +6,20 @@ import "time"
 type Kind string
 
 // The kinds of revocation. The first two name one thing that is dead; the
-// others carry a number: whatever has a lower one is dead (or, for the rights,
-// must be judged anew).
+// others carry a number: whatever has a lower one is dead or, for the rights,
+// must be judged anew. Rights that were only given refuse nothing: what a signed
+// token says is still true, and what is known of an opaque one is too little.
 const (
-	KindToken        Kind = "token"         // target: token id or jti
-	KindGrant        Kind = "grant"         // target: grant id; kills all made from it
-	KindPrincipal    Kind = "principal"     // target: principal id
-	KindClient       Kind = "client"        // target: client id
-	KindAccount      Kind = "account"       // target: account id
-	KindKey          Kind = "key"           // target: signing key id
-	KindRights       Kind = "rights"        // target: principal id
-	KindClientRights Kind = "client_rights" // target: client id
+	KindToken             Kind = "token"               // target: token id or jti
+	KindGrant             Kind = "grant"               // target: grant id; kills all made from it
+	KindPrincipal         Kind = "principal"           // target: principal id
+	KindClient            Kind = "client"              // target: client id
+	KindAccount           Kind = "account"             // target: account id
+	KindKey               Kind = "key"                 // target: signing key id
+	KindRights            Kind = "rights"              // target: principal id, which may do less
+	KindClientRights      Kind = "client_rights"       // target: client id, which may do less
+	KindRightsGiven       Kind = "rights_given"        // target: principal id, which may do more
+	KindClientRightsGiven Kind = "client_rights_given" // target: client id, which may do more
 )
 
 // Numbered reports whether the kind works by number.

@@ -53,7 +53,8 @@ type Verdict uint8
 
 // The verdicts. Expired and Revoked are final. RightsChanged asks for the token
 // to be renewed (a signed one) or looked up again (an opaque one); Stale, which
-// only opaque ones become, for a look-up because the last is long ago.
+// only opaque ones become, for a look-up because the last is long ago or rights
+// were given since.
 const (
 	Live Verdict = iota
 	Expired

@@ -117,6 +117,12 @@ func (r *revocations) consult(f *Facts) Verdict {
 		r.above(store.KindClientRights, f.Client, f.Rights) {
 		return RightsChanged
 	}
+	// More rights refuse nobody. What a signed token says stays true; of an opaque
+	// one it is known too little, until it is looked up.
+	if f.Class != ClassAccess && (r.above(store.KindRightsGiven, f.Subject, f.Rights) ||
+		r.above(store.KindClientRightsGiven, f.Client, f.Rights)) {
+		return Stale
+	}
 	return Live
 }
 

@@ -16,6 +16,12 @@ func factsOf(epoch, rights int64) Facts {
 	}
 }
 
+func accessFacts(epoch, rights int64) Facts {
+	facts := factsOf(epoch, rights)
+	facts.Class = ClassAccess
+	return facts
+}
+
 func TestWhatARevocationKills(t *testing.T) {
 	for name, test := range map[string]struct {
 		rev  store.Revocation
@@ -35,10 +41,12 @@ func TestWhatARevocationKills(t *testing.T) {
 		"its principal's rights, later": {store.Revocation{Kind: store.KindRights, Target: "alice", Number: 4}, RightsChanged},
 		"its principal's rights, old":   {store.Revocation{Kind: store.KindRights, Target: "alice", Number: 3}, Live},
 		"its client's rights, later":    {store.Revocation{Kind: store.KindClientRights, Target: "bot", Number: 4}, RightsChanged},
+		"more rights of its principal":  {store.Revocation{Kind: store.KindRightsGiven, Target: "alice", Number: 4}, Live},
+		"more rights of its client":     {store.Revocation{Kind: store.KindClientRightsGiven, Target: "bot", Number: 4}, Live},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := newRevocations(noon)
-			lease := newLease("raw", factsOf(7, 3), noon)
+			lease := newLease("raw", accessFacts(7, 3), noon)
 			if got := set.judge(lease); got != Live {
 				t.Fatalf("before the revocation: %s", got)
 			}
@@ -47,6 +55,30 @@ func TestWhatARevocationKills(t *testing.T) {
 				t.Errorf("after the revocation: %s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+// What is known of an opaque token is too little once more is given, and is
+// looked up again; a stream on it goes on.
+func TestGivenRightsHaveOpaqueTokensLookedUpAgain(t *testing.T) {
+	for _, rev := range []store.Revocation{
+		{Kind: store.KindRightsGiven, Target: "alice", Number: 4}, {Kind: store.KindClientRightsGiven, Target: "bot", Number: 4},
+	} {
+		facts := factsOf(7, 3)
+		facts.Class = string(store.Personal)
+		set := newRevocations(noon)
+		set.add(noon, []store.Revocation{rev})
+		if got := set.judge(newLease("raw", facts, noon)); got != Stale {
+			t.Errorf("%s: known from before, %s, want stale", rev.Kind, got)
+		}
+		facts.Rights = 4
+		if got := set.judge(newLease("raw", facts, noon)); got != Live {
+			t.Errorf("%s: looked up since, %s", rev.Kind, got)
+		}
+		set.add(noon, []store.Revocation{{Kind: store.KindRights, Target: "alice", Number: 5}})
+		if got := set.judge(newLease("raw", facts, noon)); got != RightsChanged {
+			t.Errorf("%s: something was taken after it, %s", rev.Kind, got)
+		}
 	}
 }
 

@@ -21,6 +21,8 @@ type Rider interface {
 	Streaming() bool
 	// Cut ends the exchange. It is called once.
 	Cut(Cause)
+	// Describe says what the exchange is; false while it is still being judged.
+	Describe() (Description, bool)
 }
 
 // Cause is why a rider was cut.

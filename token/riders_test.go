@@ -20,6 +20,10 @@ func (e *exchange) Permitted() bool { return !e.forbidden.Load() }
 func (e *exchange) Streaming() bool { return e.stream.Load() }
 func (e *exchange) Cut(c Cause)     { e.cut.Store(&c) }
 
+func (e *exchange) Describe() (Description, bool) {
+	return Description{Method: "GET", Streaming: e.stream.Load()}, true
+}
+
 func (e *exchange) cause() Cause {
 	if c := e.cut.Load(); c != nil {
 		return *c
@@ -145,6 +149,7 @@ func TestJoinAndLeaveBesideSweeps(t *testing.T) {
 			default:
 				a.CutAll(CauseShutdown)
 				a.Sweep()
+				a.UnderWay(func(*Facts) bool { return true })
 			}
 		}
 	})
@@ -174,6 +179,10 @@ type plainRider struct {
 func (r *plainRider) Permitted() bool { r.touched = true; return true }
 func (r *plainRider) Streaming() bool { return true }
 func (r *plainRider) Cut(Cause)       { r.touched = true }
+func (r *plainRider) Describe() (Description, bool) {
+	r.touched = true
+	return Description{}, true
+}
 
 func BenchmarkJoinLeave(b *testing.B) {
 	a := NewAuthority(store.Sandbox, time.Now)

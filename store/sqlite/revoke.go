@@ -11,12 +11,14 @@ import (
 
 // numbered says where the number of a kind is kept.
 var numbered = map[store.Kind]string{
-	store.KindPrincipal:    `UPDATE principal SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindClient:       `UPDATE client SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindAccount:      `UPDATE account SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindKey:          `UPDATE signing_key SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindRights:       `UPDATE principal SET rights = ? WHERE environment = ? AND id = ?`,
-	store.KindClientRights: `UPDATE client SET rights = ? WHERE environment = ? AND id = ?`,
+	store.KindPrincipal:         `UPDATE principal SET epoch = ? WHERE environment = ? AND id = ?`,
+	store.KindClient:            `UPDATE client SET epoch = ? WHERE environment = ? AND id = ?`,
+	store.KindAccount:           `UPDATE account SET epoch = ? WHERE environment = ? AND id = ?`,
+	store.KindKey:               `UPDATE signing_key SET epoch = ? WHERE environment = ? AND id = ?`,
+	store.KindRights:            `UPDATE principal SET rights = ? WHERE environment = ? AND id = ?`,
+	store.KindClientRights:      `UPDATE client SET rights = ? WHERE environment = ? AND id = ?`,
+	store.KindRightsGiven:       `UPDATE principal SET rights = ? WHERE environment = ? AND id = ?`,
+	store.KindClientRightsGiven: `UPDATE client SET rights = ? WHERE environment = ? AND id = ?`,
 }
 
 // Revoke implements store.Flows. Revoking what is dead already leaves no second

@@ -41,6 +41,7 @@ var revokeCases = []testCase{
 		for _, kind := range []store.Kind{
 			store.KindGrant, store.KindPrincipal, store.KindClient, store.KindAccount,
 			store.KindKey, store.KindRights, store.KindClientRights,
+			store.KindRightsGiven, store.KindClientRightsGiven,
 		} {
 			_, err := w.Revoke(w.ctx, store.Revocation{Environment: env, Kind: kind, Target: "nothing", At: now}, store.Event{})
 			w.fails(err, store.ErrNotFound)
@@ -71,6 +72,7 @@ var revokeCases = []testCase{
 		}{
 			{store.KindPrincipal, ann}, {store.KindClient, app}, {store.KindAccount, full}, {store.KindKey, "key"},
 			{store.KindRights, ann}, {store.KindClientRights, app}, {store.KindPrincipal, ann},
+			{store.KindRightsGiven, ann}, {store.KindClientRightsGiven, app},
 		} {
 			rev := w.kill(c.kind, c.target)
 			if rev.Number <= last {
@@ -87,7 +89,7 @@ var revokeCases = []testCase{
 			k, err := r.SigningKeys(env)
 			got := []int64{p.Epoch, c.Epoch, a.Epoch, k[0].Epoch, p.Rights, c.Rights}
 			w.equal("numbers on file", got,
-				[]int64{all[6].Number, all[1].Number, all[2].Number, all[3].Number, all[4].Number, all[5].Number})
+				[]int64{all[6].Number, all[1].Number, all[2].Number, all[3].Number, all[7].Number, all[8].Number})
 			return err
 		})
 	}},

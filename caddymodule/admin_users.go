@@ -1,0 +1,32 @@
+package caddymodule
+
+import (
+	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// users are the people who own accounts. They have no secret: there is nothing
+// yet to sign in to.
+var users = recordKind[store.Principal]{
+	word: "user", path: "users", action: "user",
+	kills: store.KindPrincipal, rights: principalRights,
+	get: store.Reader.Principal, list: store.Reader.Principals, put: store.Writer.PutPrincipal,
+	ours:  func(p *store.Principal) bool { return p.Kind == store.User },
+	rival: rivalOf(store.User),
+	fields: func(p *store.Principal) fields {
+		return fields{id: p.ID, source: p.Source, created: &p.Created, status: &p.Status, name: &p.Name, scopes: &p.MaxScopes}
+	},
+	show: showPrincipal,
+}
+
+func addUser(c *adminCall) (any, error) {
+	in, err := c.decodeParty()
+	if err != nil {
+		return nil, err
+	}
+	return users.add(c, store.Principal{
+		Environment: c.env, ID: in.ID, Kind: store.User, Name: in.Name, MaxScopes: in.Scopes,
+		Status: store.Active, Source: store.FromCommand, Created: time.Now().UTC(),
+	})
+}
