@@ -129,8 +129,8 @@ var auditCases = []testCase{
 			{int64(1), env}, {int64(2), store.Production}, {int64(3), store.Everywhere}, {int64(4), env},
 		})
 		w.equal("some", w.rows(1, 2), [][2]any{{int64(2), store.Production}, {int64(3), store.Everywhere}})
-		w.equal("none", w.rows(4, 9), nil)
-		w.equal("none at most", w.rows(0, 0), nil)
+		w.equal("none", len(w.rows(4, 9)), 0)
+		w.equal("none at most", len(w.rows(0, 0)), 0)
 	}},
 	{"a change that is rolled back leaves no gap", func(w *world) {
 		w.record(store.Event{At: now, Actor: "a"})
