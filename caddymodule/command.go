@@ -45,7 +45,7 @@ func bearerCommand(cmd *cobra.Command) {
 	cmd.Use = "bearer <command>"
 	group(cmd,
 		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(accountWords),
-		grantCommand(), tokenCommand(), policyCommand(), hashSecretCommand(),
+		grantCommand(), tokenCommand(), auditCommand(), policyCommand(), hashSecretCommand(),
 	)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{err}) })
 }

@@ -60,12 +60,14 @@ func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *pol
 			return Decision{}, refusal
 		}
 	}
-	lease, refusal := g.judge(x, r, lease)
+	judged, refusal := g.judge(x, r, lease)
 	if refusal != nil {
+		refusal.Lease = lease
 		return Decision{}, refusal
 	}
-	d, refusal := g.decide(x, r, p, m, lease)
+	d, refusal := g.decide(x, r, p, m, judged)
 	if refusal != nil {
+		refusal.Lease = judged
 		g.authority.Leave(&x.Ride)
 	}
 	return d, refusal
