@@ -13,7 +13,8 @@ type Sink interface {
 	Deliver(ctx context.Context, line string) error
 	// String names the sink as the configuration does.
 	String() string
-	Close() error
+	// Close gives back what Deliver has opened.
+	Close()
 }
 
 const (

@@ -96,7 +96,7 @@ func newSyslog(t *testing.T, target string) *Syslog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(s.Close)
 	return s
 }
 
@@ -256,10 +256,7 @@ func (s *fakeSink) Deliver(ctx context.Context, line string) error {
 
 func (s *fakeSink) String() string { return "fake" }
 
-func (s *fakeSink) Close() error {
-	s.closed = true
-	return nil
-}
+func (s *fakeSink) Close() { s.closed = true }
 
 func (s *fakeSink) fail(err error) {
 	s.mu.Lock()

@@ -89,7 +89,7 @@ func (s *Syslog) abandoned() bool {
 func (s *Syslog) stream() bool { return s.network == "tcp" || s.network == "unix" }
 
 func (s *Syslog) drop() {
-	s.conn.Close()
+	_ = s.conn.Close() // what was not sent is sent again
 	s.conn = nil
 }
 
@@ -114,11 +114,10 @@ func hostname() string {
 func (s *Syslog) String() string { return "syslog " + s.network + "/" + s.address }
 
 // Close implements Sink.
-func (s *Syslog) Close() error {
+func (s *Syslog) Close() {
 	if s.conn != nil {
 		s.drop()
 	}
-	return nil
 }
 
 // Interface guards.

@@ -290,23 +290,45 @@ func (w *sealWalk) end(right bool) {
 	if w.next <= w.seal.Last && w.gap == 0 {
 		w.gap = w.next
 	}
-	had := len(w.seal.Checks) / checkSize
-	switch {
-	case w.gap != 0 && !w.whole() && right:
+	if right {
+		w.endRight()
+	} else {
+		w.endWrong()
+	}
+}
+
+// had is how many rows were sealed.
+func (w *sealWalk) had() int { return len(w.seal.Checks) / checkSize }
+
+// endRight is about rows that are what was sealed.
+func (w *sealWalk) endRight() {
+	if w.gap != 0 {
 		w.report.found(RowMissing, w.gap, "it was not there when the rows around it were sealed, at %s", w.when())
-	case w.gap != 0:
-		w.report.found(RowMissing, w.gap, "of %d rows that were sealed at %s, %d are left", had, w.when(), w.seen)
-	case !right && w.seen > had:
-		w.report.found(RowInserted, w.odd, "%d rows were sealed at %s, and now there are %d", had, w.when(), w.seen)
 	}
+	if w.odd != 0 || w.seen != w.had() {
+		w.misfit()
+	}
+}
+
+// endWrong is about rows that are not what was sealed, or a seal that is not
+// what it was.
+func (w *sealWalk) endWrong() {
 	switch {
-	case w.odd != 0 && !right && w.whole():
-		w.report.found(RowChanged, w.odd, "it is not what was sealed at %s", w.when())
-	case w.odd != 0 && !right && w.gap == 0 && w.seen == had:
-		w.report.found(RowChanged, w.odd, "it is not what was sealed at %s", w.when())
-	case right && w.odd != 0, !right && w.odd == 0 && w.gap == 0, right && w.seen != had:
-		w.report.found(SealChanged, w.seal.Last, "the seal of the rows from %d to %d does not fit them", w.seal.First, w.seal.Last)
+	case w.gap != 0:
+		w.report.found(RowMissing, w.gap, "of %d rows that were sealed at %s, %d are left", w.had(), w.when(), w.seen)
+	case w.seen > w.had():
+		w.report.found(RowInserted, w.odd, "%d rows were sealed at %s, and now there are %d", w.had(), w.when(), w.seen)
+	case w.odd == 0:
+		w.misfit()
 	}
+	// Where rows were missing from the start, none has a place of its own.
+	if w.odd != 0 && (w.whole() || w.gap == 0 && w.seen == w.had()) {
+		w.report.found(RowChanged, w.odd, "it is not what was sealed at %s", w.when())
+	}
+}
+
+func (w *sealWalk) misfit() {
+	w.report.found(SealChanged, w.seal.Last, "the seal of the rows from %d to %d does not fit them", w.seal.First, w.seal.Last)
 }
 
 func (w *sealWalk) when() string { return w.seal.At.UTC().Format("2006-01-02T15:04:05Z") }

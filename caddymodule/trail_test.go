@@ -233,8 +233,9 @@ func TestCanaryNothingThatStrangersChooseIsInTheAuditTrail(t *testing.T) {
 	}
 	send(s.call("GET", "/"+marker, marker))
 	send(s.call("GET", "/"+marker, issued.Access))
-	send(s.call("GET", "/api/v1/transfers?access_token="+marker, ""))
-	send(s.call("GET", "/api/v1/transfers", "cb_test_refresh_"+marker))
+	send(s.call("GET", "/api/v1/eft?access_token="+marker, ""))
+	send(s.call("GET", "/api/v1/eft", "cb_test_refresh_"+marker))
+	send(s.call("GET", "/api/v1/accounts?"+marker, second.Access))
 	send(s.call(strings.ToUpper("x"+marker[:6]), "/"+marker, marker))
 	for path, body := range map[string]string{
 		"/oauth2/token":      "grant_type=client_credentials&scope=" + marker,
@@ -275,6 +276,9 @@ func TestCanaryNothingThatStrangersChooseIsInTheAuditTrail(t *testing.T) {
 		`"actor":"client:demo-client","action":"request.refuse","target":"endpoint:token","outcome":"invalid_scope"`,
 		`"actor":"client:demo-client","action":"request.refuse","target":"endpoint:token","outcome":"invalid_grant"`,
 		`"actor":"anonymous","action":"request.refuse","target":"route:none","outcome":"no_route"`,
+		`"actor":"anonymous","action":"request.refuse","target":"route:eft","outcome":"invalid_token"`,
+		`"actor":"client:demo-client","action":"request.refuse","target":"route:accounts","outcome":"insufficient_scope","count":1,` +
+			`"reason":"insufficient_scope for principal:` + serviceID + `"`,
 		`"reason":"client and service account"`, `"address":"127.0.0.1"`, `"action":"server.start"`, `"action":"policy.change"`,
 		`"actor":"config","action":"client.add","target":"client:demo-client"`,
 	} {
