@@ -76,6 +76,7 @@ func adminRoutes() []adminRoute {
 			{"POST", "/operators/rotate", roleAdmin, rotateOperators},
 			{"POST", inEnvironment + "/accounts", roleAdmin, addAccount},
 		},
+		auditRoutes(),
 		clients.routes(), clients.partyRoutes(), users.routes(),
 		serviceAccounts.routes(), serviceAccounts.partyRoutes(),
 		accounts.routes(),
@@ -145,6 +146,7 @@ func (route adminRoute) ServeHTTP(w http.ResponseWriter, r *http.Request) error 
 
 func (c *adminCall) perform(route adminRoute) (any, error) {
 	if err := c.authorize(route.need); err != nil {
+		c.recordRefusal(err)
 		return nil, err
 	}
 	if name := c.request.PathValue("env"); name != "" {
@@ -199,7 +201,7 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 			return err
 		}
 		event := c.event(action, target)
-		event.Environment, event.At = c.env, now
+		event.Environment, event.At, event.Reason = c.env, now, reason
 		return tx.Record(event)
 	})
 }

@@ -172,7 +172,7 @@ func TestBindingIsRecorded(t *testing.T) {
 	w.ok("PUT", "/bindings/"+clientID+"/1", "")
 	w.ok("DELETE", "/bindings/"+clientID+"/1", `{"reason":"sold"}`)
 	must(t, w.app.runtime.store.View(t.Context(), func(tx store.Reader) error {
-		events, err := tx.Audit(store.Sandbox, 2)
+		events, err := tx.Audit(store.Sandbox, store.AuditFilter{Limit: 2})
 		for i, want := range []string{"account.unbind", "account.bind"} {
 			if e := events[i]; e.Action != want || e.Target != "binding:"+clientID+"/1" || e.Actor != "operator:socket" {
 				t.Errorf("%+v, want %s", e, want)

@@ -21,7 +21,7 @@ func (w *adminWorld) everything() (all string) {
 			func() (any, error) { return tx.Bindings(store.Sandbox, "") },
 			func() (any, error) { return tx.Grants(store.Sandbox, store.GrantFilter{}) },
 			func() (any, error) { return tx.SigningKeys(store.Sandbox) },
-			func() (any, error) { return tx.Audit(store.Sandbox, 100_000) },
+			func() (any, error) { return tx.Audit(store.Sandbox, store.AuditFilter{Limit: 100_000}) },
 		} {
 			rows, err := read()
 			if err != nil {

@@ -84,10 +84,10 @@ func TestPersonalTokenIsIssuedShownOnceAndListed(t *testing.T) {
 func (w *adminWorld) audited(action string) (found store.Event) {
 	w.t.Helper()
 	must(w.t, w.app.runtime.store.View(w.t.Context(), func(tx store.Reader) error {
-		events, err := tx.Audit(store.Sandbox, 100)
-		at := slices.IndexFunc(events, func(e store.Event) bool { return e.Action == action })
+		events, err := tx.Audit(store.Sandbox, store.AuditFilter{Limit: 100})
+		at := slices.IndexFunc(events, func(e store.AuditRow) bool { return e.Action == action })
 		if at >= 0 {
-			found = events[at]
+			found = events[at].Event
 		}
 		return err
 	}))

@@ -67,7 +67,7 @@ func TestSecretIsShownOnceAndKeptAsHash(t *testing.T) {
 			later += entry.Message + fmt.Sprint(entry.ContextMap())
 		}
 		must(t, w.app.runtime.store.View(t.Context(), func(tx store.Reader) error {
-			events, err := tx.Audit(store.Sandbox, 1000)
+			events, err := tx.Audit(store.Sandbox, store.AuditFilter{})
 			later += fmt.Sprint(events)
 			return err
 		}))
@@ -205,7 +205,7 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 
 	var got []string
 	must(t, w.app.runtime.store.View(t.Context(), func(tx store.Reader) error {
-		events, err := tx.Audit(store.Sandbox, 4)
+		events, err := tx.Audit(store.Sandbox, store.AuditFilter{Limit: 4})
 		for _, e := range events {
 			if e.At.IsZero() {
 				t.Errorf("%+v has no time", e)

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-bearer/caddy-bearer/audit"
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -50,6 +51,10 @@ type App struct {
 	// the other.
 	Environments map[store.Environment]*Environment `json:"environments,omitempty"`
 
+	// Where the heads of the audit trail go. Without, nobody can tell later whether
+	// its end was cut off.
+	Audit *Audit `json:"audit,omitempty"`
+
 	// Memory for the facts of tokens, in bytes and per environment. Default: 64 MiB.
 	CacheSize int64 `json:"cache_size,omitempty"`
 
@@ -57,6 +62,7 @@ type App struct {
 	runtime  *runtime
 	policies map[string]*loadedPolicy
 	routes   map[string]*gateRoutes // that stand in the blocks of gates
+	sinks    []audit.Sink
 	// previous is the app that was live when this one started. It takes over
 	// again if a sibling of this one fails to start.
 	previous atomic.Pointer[App]
@@ -93,6 +99,10 @@ func (app *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := app.provisionEnvironments(); err != nil {
+		return err
+	}
+	var err error
+	if app.sinks, err = app.Audit.sinks(); err != nil {
 		return err
 	}
 	rt, err := borrowRuntime(app.Store)

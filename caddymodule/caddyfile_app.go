@@ -29,6 +29,9 @@ func init() {
 //			root_key       file <path>
 //			operator_token file <path>
 //			cache_size     <size>
+//			audit {
+//				...
+//			}
 //			policy         <name> <file>
 //			environment    production|sandbox {
 //				...
@@ -48,6 +51,8 @@ func init() {
 //   - cache_size: memory for the facts of tokens, per environment, as bytes or
 //     with a unit (KiB, MiB, GiB, or KB, MB, GB for powers of ten).
 //     Default: 64MiB, enough for some 50,000 tokens.
+//   - audit: where the heads of the audit trail go, see [Audit.options]. Default:
+//     nowhere.
 //   - policy: gives the scope policy in a file a name, by which gates and
 //     environments know it. At least one, once for each name. A file that changes is taken
 //     over within a second, without a reload.
@@ -75,6 +80,7 @@ func (app *App) options() []option {
 		text("root_key", "file <path>", &app.RootKeyFile),
 		text("operator_token", "file <path>", &app.OperatorTokenFile),
 		{name: "cache_size", args: "<size>", read: app.readCacheSize},
+		{name: "audit", read: app.readAudit},
 		{name: "policy", args: "<name> <file>", repeat: onceEach, read: app.readPolicy},
 		{name: "environment", args: "production|sandbox", repeat: onceEach, read: app.readEnvironment},
 	}

@@ -296,6 +296,14 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			func(app *App, _ *Environment, _ *Gate) { app.Store.Driver = "postgres" },
 			`store driver "postgres" is unknown; known: sqlite`,
 		},
+		"sink of the audit trail twice": {
+			func(app *App, _ *Environment, _ *Gate) { app.Audit = &Audit{Files: []string{"a", "a"}} },
+			"audit: file a stands twice",
+		},
+		"syslog receiver of the audit trail": {
+			func(app *App, _ *Environment, _ *Gate) { app.Audit = &Audit{Syslog: []string{"udp/localhost"}} },
+			`audit: syslog "udp/localhost": expected udp/<host>:<port>`,
+		},
 		"published service account in production": {
 			inProduction(func(env *Environment) { env.ServiceAccounts = []*ServiceAccount{{ID: serviceID, SecretHash: unused}} }),
 			"the id " + serviceID + " is published and serves the sandbox only",

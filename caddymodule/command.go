@@ -47,7 +47,7 @@ func bearerCommand(cmd *cobra.Command) {
 		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(userWords), recordCommand(accountWords),
 		forServer(bindAny.bind()), forServer(bindAny.unbind()), bindingCommand(),
 		grantCommand(), tokenCommand(), revocationCommand(), streamsCommand(), operatorCommand(),
-		policyCommand(), hashSecretCommand(),
+		auditCommand(), policyCommand(), hashSecretCommand(),
 	)
 	completeTheRest(cmd)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{err}) })

@@ -106,6 +106,9 @@ func reconcile[R any](tx *change, kind *recordKind[R], declared []R) error {
 			if err := kind.put(tx, declared[i]); err != nil {
 				return err
 			}
+			if err := tx.recordDeclared(kind.action+".add", kind.target(row.id)); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := replace(tx, kind, &present[at], &declared[i]); err != nil {
@@ -150,6 +153,16 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 	*row.created = *before.created
 	if err := kind.put(tx, *declared); err != nil {
 		return err
+	}
+	if *before.status == store.Disabled {
+		if err := tx.recordDeclared(kind.action+".enable", kind.target(row.id)); err != nil {
+			return err
+		}
+	}
+	if row.secret != nil && *before.secret != *row.secret {
+		if err := tx.recordDeclared(kind.action+".rotate_secret", kind.target(row.id)); err != nil {
+			return err
+		}
 	}
 	if row.scopes == nil || slices.Equal(*before.scopes, *row.scopes) {
 		return nil
@@ -196,8 +209,13 @@ func declaredChange(tx *change, kind store.Kind, id string) error {
 	if err := tx.raise(kind, id); err != nil {
 		return err
 	}
+	return tx.recordDeclared(string(kind)+".revoke", string(kind)+":"+id)
+}
+
+// recordDeclared leaves a line in the audit trail for what the configuration
+// changes.
+func (tx *change) recordDeclared(action, target string) error {
 	return tx.Record(store.Event{
-		Environment: tx.env, At: tx.now, Actor: "config", Action: string(kind) + ".revoke",
-		Target: string(kind) + ":" + id, Outcome: "ok",
+		Environment: tx.env, At: tx.now, Actor: "config", Action: action, Target: target, Outcome: "ok", Reason: tx.reason,
 	})
 }

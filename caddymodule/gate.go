@@ -45,9 +45,10 @@ type Gate struct {
 	// The names of the headers that tell the upstream who calls.
 	IdentityHeaders *IdentityHeaders `json:"identity_headers,omitempty"`
 
-	log     *zap.Logger
-	runtime *runtime
-	gate    *gate.Gate
+	log         *zap.Logger
+	runtime     *runtime
+	environment store.Environment
+	gate        *gate.Gate
 }
 
 // IdentityHeaders names the headers that a gate sets on every request that it
@@ -84,7 +85,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	g.log, g.runtime = ctx.Logger(), app.runtime
+	g.log, g.runtime, g.environment = ctx.Logger(), app.runtime, name
 	present, err := g.policy(app, env)
 	if err != nil {
 		return err
@@ -156,6 +157,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	g.logRefusal(r, refusal)
+	g.recordRefusal(r, refusal)
 	if handlesErrors(r) {
 		refusal.SetHeaders(w.Header())
 		return caddyhttp.Error(refusal.Status, refusal)

@@ -73,7 +73,7 @@ func TestOperatorTokensAreRotatedInTwoSteps(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	must(t, w.app.runtime.store.View(t.Context(), func(tx store.Reader) error {
-		events, err := tx.Audit(store.Sandbox, 2)
+		events, err := tx.Audit(store.Sandbox, store.AuditFilter{Limit: 2})
 		for i, want := range []string{"operator.drop_old", "operator.rotate"} {
 			if e := events[i]; e.Action != want || e.Target != "operator:admin" || e.Actor != "operator:admin" || e.Outcome != "ok" {
 				t.Errorf("%+v, want %s", e, want)

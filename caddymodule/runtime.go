@@ -30,6 +30,7 @@ type runtime struct {
 	path     string // of the database
 	worlds   map[store.Environment]*world
 	policies policies
+	trail    *trail
 
 	// applying guards what follows, and makes one configuration at a time
 	// take effect.
@@ -77,6 +78,7 @@ func newRuntime(key, path string) *runtime {
 		}
 	}
 	rt.log.Store(zap.NewNop())
+	rt.trail = newTrail(rt.log.Load)
 	return rt
 }
 
@@ -109,6 +111,7 @@ func (rt *runtime) apply(app *App) error {
 	if err := rt.open(ctx, app); err != nil {
 		return err
 	}
+	revisions := rt.policies.revisions()
 	rt.policies.add(app.policies, app.routes)
 	for _, name := range sortedKeys(app.Environments) {
 		if err := rt.applyEnvironment(ctx, app, name); err != nil {
@@ -116,6 +119,8 @@ func (rt *runtime) apply(app *App) error {
 		}
 	}
 	rt.sweep()
+	rt.trail.begun(ctx, rt.applied.Load() == nil)
+	rt.trail.policiesChanged(ctx, revisions, rt.policies.revisions())
 	rt.applied.Store(app)
 	rt.ready.Store(true)
 	app.log.Info("serving",
@@ -149,6 +154,9 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 	// Each configuration's file must hold the key: a wrong one would be found
 	// out only at the next start.
 	if rt.root, err = token.BindRootKey(ctx, rt.store, app.RootKeyFile); err != nil {
+		return err
+	}
+	if err := rt.trail.open(ctx, rt.store, rt.root, app.sinks); err != nil {
 		return err
 	}
 	operators, err := openOperators(app.OperatorTokenFile)
@@ -213,7 +221,7 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		Policy:          vocabulary.get,
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
-		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID,
+		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
 		Now: time.Now, Log: app.log.Named("issuer"),
 	})
 	if err != nil {
@@ -232,7 +240,9 @@ func (rt *runtime) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			revisions := rt.policies.revisions()
 			if rt.policies.refresh(rt.log.Load()) {
+				rt.trail.policiesChanged(ctx, revisions, rt.policies.revisions())
 				rt.sweep()
 				rt.warnOfLostScopes()
 			}
@@ -281,6 +291,7 @@ func (rt *runtime) Destruct() error {
 	for _, w := range rt.worlds {
 		w.authority.Close()
 	}
+	rt.trail.close()
 	if rt.store == nil {
 		return nil
 	}

@@ -66,18 +66,20 @@ func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *pol
 			return Decision{}, refusal
 		}
 	}
-	lease, refusal := g.judge(x, r, lease)
+	judged, refusal := g.judge(x, r, lease)
 	if refusal != nil {
+		refusal.Lease = lease
 		return Decision{}, refusal
 	}
-	if lease != nil && lease.Personal != nil {
-		refusal = g.admit(r, lease)
+	if judged != nil && judged.Personal != nil {
+		refusal = g.admit(r, judged)
 	}
 	var d Decision
 	if refusal == nil {
-		d, refusal = g.decide(x, r, p, m, lease)
+		d, refusal = g.decide(x, r, p, m, judged)
 	}
 	if refusal != nil {
+		refusal.Lease = judged
 		g.authority.Leave(&x.Ride)
 	}
 	return d, refusal

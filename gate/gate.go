@@ -159,7 +159,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	x.board(out)
 	defer func() {
 		if cause := out.finish(); cause != "" {
-			err = g.settle(out, r, d.Route, cause, recover(), err)
+			err = g.settle(out, r, &d, cause, recover(), err)
 		}
 	}()
 	if g.allowed != nil {
@@ -171,7 +171,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 // settle ends an exchange that was cut: politely where the protocol lets us,
 // with a refusal where nothing was sent yet, and otherwise so that the client
 // can tell that the answer is not complete.
-func (g *Gate) settle(out *response, r *http.Request, route *policy.Route, cause token.Cause, recovered any, err error) error {
+func (g *Gate) settle(out *response, r *http.Request, d *Decision, cause token.Cause, recovered any, err error) error {
 	aborted := recovered == http.ErrAbortHandler //nolint:errorlint // as net/http compares
 	switch {
 	case recovered != nil && !aborted, out.hijacked() && aborted:
@@ -180,7 +180,7 @@ func (g *Gate) settle(out *response, r *http.Request, route *policy.Route, cause
 		return err
 	case !out.wroteHeader:
 		refusal := g.refuseCut(r, cause, err)
-		refusal.Route = route
+		refusal.Route, refusal.Lease = d.Route, d.Lease
 		return refusal
 	case out.farewell(cause):
 		return nil

@@ -35,7 +35,7 @@ func (g *Gate) spend(x *exchange, r *http.Request, d *Decision) *Refusal {
 // refuseRate says how long to wait. A second is the least that can be said.
 func (g *Gate) refuseRate(r *http.Request, d *Decision) *Refusal {
 	refusal := g.refuse(r, flawRate)
-	refusal.Route = d.Route
+	refusal.Route, refusal.Lease = d.Route, d.Lease
 	refusal.quota = d.Quota
 	refusal.RetryAfter = wholeSeconds(d.Quota.Reset)
 	refusal.Detail = fmt.Sprintf("The token is good for %d requests in %d s.", d.Quota.Rate.Requests, wholeSeconds(d.Quota.Rate.Per)/time.Second)

@@ -114,6 +114,7 @@ type Refusal struct {
 	Missing    [][]string
 	RetryAfter time.Duration // 0: none
 	Route      *policy.Route // nil: none was matched
+	Lease      *token.Lease  // nil: no token was proven
 
 	challenge string // empty: none
 	quota     token.Quota

@@ -55,7 +55,7 @@ func (b *bank) wantGrantOf(lease *token.Lease) {
 		if late := grant.Expires.Sub(lease.Expires); late < 0 || late > time.Minute {
 			b.Errorf("the grant ends %s after its token", late)
 		}
-		events, err := tx.Audit(b.env, 1)
+		events, err := tx.Audit(b.env, store.AuditFilter{Limit: 1})
 		if len(events) != 1 || events[0].Action != "client_credentials.issue" || events[0].Actor != "client:"+lease.Client || events[0].Target != "grant:"+lease.Grant {
 			b.Errorf("audit %+v", events)
 		}

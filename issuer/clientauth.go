@@ -58,11 +58,11 @@ func (i *Issuer) authenticateClient(x *exchange, readings ...credentials) (store
 	// Throttled is the id as it is read first, decoded and without its blanks, or
 	// each way to spell it would have attempts of its own.
 	parties := []party{{kindClient, readings[0].trimmed().id}}
-	address := throttledAddress(x.ip)
-	if err := i.throttle.admit(x.now, address, parties...); err != nil {
+	from := throttledAddress(x.ip)
+	if err := i.throttle.admit(x.now, from, parties...); err != nil {
 		return store.Party{}, err
 	}
-	found, fits, err := i.firstFit(x.Context(), readings)
+	found, fits, err := i.firstFit(x, readings)
 	if err != nil {
 		return store.Party{}, err
 	}
@@ -70,17 +70,19 @@ func (i *Issuer) authenticateClient(x *exchange, readings ...credentials) (store
 	if !fits {
 		wrong = parties
 	}
-	if err := i.throttle.settle(x.now, address, parties, wrong); err != nil {
+	if err := i.throttle.settle(x.now, from, parties, wrong); err != nil {
 		return store.Party{}, err
 	}
 	if !fits {
 		return store.Party{}, errInvalidClient
 	}
 	x.client = found.Client.ID
+	i.signedIn(x, "endpoint:"+x.endpoint)
 	return found, nil
 }
 
-func (i *Issuer) firstFit(ctx context.Context, readings []credentials) (store.Party, bool, error) {
+func (i *Issuer) firstFit(x *exchange, readings []credentials) (store.Party, bool, error) {
+	ctx := x.Context()
 	for k, c := range readings {
 		found, err := i.findParty(ctx, c.id)
 		if err != nil {
@@ -90,6 +92,7 @@ func (i *Issuer) firstFit(ctx context.Context, readings []credentials) (store.Pa
 		if client.ID == "" && k+1 < len(readings) {
 			continue // the price of being unknown is paid once, for the last reading
 		}
+		x.named = client.ID
 		fits, err := i.secrets.Verify(ctx, usableHash(client.Status, client.SecretHash, c.id), c.secret)
 		if fits || err != nil {
 			return found, fits, err

@@ -23,9 +23,13 @@ type exchange struct {
 	now       time.Time
 	ip        string
 	requestID string
+	endpoint  string
+	private   bool // the endpoint asks for credentials
 
 	client string // once authenticated
 	grant  string // once known
+	named  string // the client that wants to authenticate, if there is one
+	wrong  string // whose secret is wrong, where there are two
 }
 
 // event is the audit row for what the authenticated client does. Where the
@@ -34,7 +38,7 @@ func (x *exchange) event(env store.Environment, action, target string) store.Eve
 	return store.Event{
 		Environment: env, At: x.now,
 		Actor: "client:" + x.client, Action: action, Target: target,
-		Outcome: "ok", RequestID: x.requestID,
+		Outcome: "ok", Address: address(x.ip), RequestID: x.requestID,
 	}
 }
 
@@ -84,7 +88,8 @@ func (a *response) write(w http.ResponseWriter) {
 func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
 	allow := strings.Join(methods, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{Request: r, now: i.now(), ip: i.clientIP(r), requestID: i.requestID(r)}
+		x := &exchange{Request: r, now: i.now(), ip: i.clientIP(r), requestID: i.requestID(r), endpoint: endpoint}
+		x.private = slices.Contains(privateEndpoints, endpoint)
 		var answer response
 		var err error
 		if slices.Contains(methods, r.Method) {
@@ -94,11 +99,15 @@ func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange)
 		}
 		if err != nil {
 			answer = asOAuthError(err).response()
+			i.refused(x, err)
 		}
 		i.record(x, endpoint, answer.status, err)
 		answer.write(w)
 	})
 }
+
+// privateEndpoints are those that ask for credentials.
+var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke"}
 
 // errPanic stands for a panic, whose value might hold anything.
 var errPanic = errors.New("panic")

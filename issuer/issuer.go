@@ -54,6 +54,9 @@ type Options struct {
 	ClientIP func(*http.Request) string
 	// RequestID joins log lines and audit rows to those of others. Nil: none.
 	RequestID func(*http.Request) string
+	// Audit is told of sign-ins and refusals, which change nothing in the store.
+	// There may be many in a row. Nil: nobody is.
+	Audit func(store.Event)
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Log gets one line for each request. Nil: none.
@@ -76,6 +79,7 @@ type Issuer struct {
 
 	clientIP  func(*http.Request) string
 	requestID func(*http.Request) string
+	audit     func(store.Event)
 	now       func() time.Time
 	log       *zap.Logger
 
@@ -101,7 +105,7 @@ func New(o Options) (*Issuer, error) {
 		authority: o.Authority, keyring: o.Authority.Keyring(),
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
-		clientIP: o.ClientIP, requestID: o.RequestID, now: o.Now, log: o.Log,
+		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, now: o.Now, log: o.Log,
 		throttle: o.Throttle,
 	}
 	i.mux = i.routes(base.Path)
@@ -114,6 +118,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.RequestID == nil {
 		o.RequestID = func(*http.Request) string { return "" }
+	}
+	if o.Audit == nil {
+		o.Audit = func(store.Event) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

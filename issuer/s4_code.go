@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -110,14 +111,15 @@ func credentialHeader(h http.Header, names ...string) (string, error) {
 // who share an address and a service account with it.
 func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, error) {
 	client, principal := party{kindClient, req.client.id}, party{kindPrincipal, req.account.id}
-	address := throttledAddress(x.ip)
-	if err := i.throttle.admit(x.now, address, client, principal); err != nil {
+	from := throttledAddress(x.ip)
+	if err := i.throttle.admit(x.now, from, client, principal); err != nil {
 		return s4Parties{}, err
 	}
 	found, err := i.findS4Parties(x.Context(), req.client.id, req.account.id)
 	if err != nil {
 		return s4Parties{}, err
 	}
+	x.named = found.client.ID
 	clientFits, clientErr := i.secrets.Verify(x.Context(),
 		usableHash(found.client.Status, found.client.SecretHash, req.client.id), req.client.secret)
 	principalFits, principalErr := i.secrets.Verify(x.Context(),
@@ -128,17 +130,20 @@ func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, e
 	var wrong []party
 	if !clientFits {
 		wrong = append(wrong, client)
+		x.wrong = "client"
 	}
 	if !principalFits {
 		wrong = append(wrong, principal)
+		x.wrong = strings.TrimPrefix(x.wrong+" and service account", " and ")
 	}
-	if err := i.throttle.settle(x.now, address, []party{client, principal}, wrong); err != nil {
+	if err := i.throttle.settle(x.now, from, []party{client, principal}, wrong); err != nil {
 		return s4Parties{}, err
 	}
 	if len(wrong) > 0 {
 		return s4Parties{}, errInvalidClient
 	}
 	x.client = found.client.ID
+	i.signedIn(x, "principal:"+found.principal.ID)
 	return found, nil
 }
 

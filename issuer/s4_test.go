@@ -558,7 +558,7 @@ func TestAuditNamesWhoDidWhat(t *testing.T) {
 	b.do(revokeCall(first.refresh)).ok(t)
 	var got []string
 	err := b.store.View(context.Background(), func(tx store.Reader) error {
-		events, err := tx.Audit(b.env, 100)
+		events, err := tx.Audit(b.env, store.AuditFilter{})
 		for _, e := range slices.Backward(events) {
 			if e.RequestID != "request-1" || !e.At.Equal(b.clock.Now()) {
 				t.Errorf("event %+v", e)

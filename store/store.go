@@ -165,8 +165,18 @@ type Reader interface {
 	SigningKeys(env Environment) ([]SigningKey, error)
 	// Meta reads a fact about the store itself.
 	Meta(key string) (string, error)
-	// Audit lists the newest events first, at most limit.
-	Audit(env Environment, limit int) ([]Event, error)
+	// Audit lists the events of an environment and those of Everywhere, newest
+	// first.
+	Audit(env Environment, filter AuditFilter) ([]AuditRow, error)
+	// AuditRows lists the audit trail of all environments behind a sequence,
+	// oldest first, at most limit. What it returns is final: no row with a lower
+	// sequence than one of these can be committed later.
+	AuditRows(after int64, limit int) ([]AuditRow, error)
+	// AuditSeals lists the seals whose Last is behind a sequence, oldest first, at
+	// most limit.
+	AuditSeals(after int64, limit int) ([]AuditSeal, error)
+	// LastAuditSeal is the newest. ErrNotFound: there is none.
+	LastAuditSeal() (AuditSeal, error)
 }
 
 // GrantFilter narrows a list of grants. Zero fields do not narrow.
@@ -198,6 +208,9 @@ type Writer interface {
 	// Revoke is Flows.Revoke inside this transaction.
 	Revoke(Revocation) (Revocation, error)
 	Record(Event) error
+	// PutAuditSeal adds a seal. ErrExists: it does not begin where the last one
+	// ends.
+	PutAuditSeal(AuditSeal) error
 }
 
 // Log is the record of what is revoked, for nodes that keep it in memory.

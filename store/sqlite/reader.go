@@ -167,9 +167,3 @@ func (r reader) Meta(key string) (string, error) {
 	return one(r.s, "meta", func(value *string) []any { return []any{value} },
 		`SELECT value FROM meta WHERE key = ?`, key)
 }
-
-func (r reader) Audit(env store.Environment, limit int) ([]store.Event, error) {
-	return list(r.s, eventInto,
-		`SELECT `+eventColumns+` FROM audit e WHERE e.environment = ? ORDER BY e.sequence DESC LIMIT ?`,
-		env, max(limit, 0))
-}

@@ -93,14 +93,20 @@ func revocationInto(r *store.Revocation) []any {
 	}
 }
 
-const eventColumns = `e.environment, e.at, e.actor, e.action, e.target, e.outcome,
+const eventColumns = `e.sequence, e.environment, e.at, e.actor, e.action, e.target, e.outcome,
 	e.reason, e.address, e.request_id, e.count`
 
-func eventInto(e *store.Event) []any {
+func eventInto(e *store.AuditRow) []any {
 	return []any{
-		(*string)(&e.Environment), instant{&e.At}, &e.Actor, &e.Action, &e.Target, &e.Outcome,
+		&e.Sequence, (*string)(&e.Environment), instant{&e.At}, &e.Actor, &e.Action, &e.Target, &e.Outcome,
 		&e.Reason, &e.Address, &e.RequestID, &e.Count,
 	}
+}
+
+const sealColumns = `s.first, s.last, s.at, s.digest, s.checks, s.key_id, s.signature`
+
+func sealInto(s *store.AuditSeal) []any {
+	return []any{&s.First, &s.Last, instant{&s.At}, digest{&s.Digest}, &s.Checks, &s.KeyID, &s.Signature}
 }
 
 // micros is how instants are kept: integers compare and sort in SQL, and the

@@ -49,7 +49,7 @@ var directoryCases = []testCase{
 			principals, err1 := r.Principals(store.Production)
 			bindings, err2 := r.Bindings(store.Production, "")
 			grants, err3 := r.Grants(store.Production, store.GrantFilter{})
-			events, err4 := r.Audit(store.Production, 10)
+			events, err4 := r.Audit(store.Production, store.AuditFilter{})
 			w.equal("records", len(principals)+len(bindings)+len(grants)+len(events), 0)
 			return errors.Join(err1, err2, err3, err4)
 		})

@@ -204,13 +204,22 @@ func (w *world) token(secret string) store.Token {
 	return token
 }
 
+// audit is the whole trail of the environment, newest first.
 func (w *world) audit() (events []store.Event) {
 	w.Helper()
+	for _, row := range w.filtered(store.AuditFilter{}) {
+		events = append(events, row.Event)
+	}
+	return events
+}
+
+func (w *world) filtered(filter store.AuditFilter) (rows []store.AuditRow) {
+	w.Helper()
 	w.view(func(r store.Reader) (err error) {
-		events, err = r.Audit(env, 1000)
+		rows, err = r.Audit(env, filter)
 		return err
 	})
-	return events
+	return rows
 }
 
 func (w *world) snapshot() ([]store.Revocation, store.Cursor) {

@@ -21,6 +21,7 @@ CREATE TABLE audit_seal (
     first     INTEGER NOT NULL,
     at        INTEGER NOT NULL,
     digest    BLOB    NOT NULL CHECK (length(digest) = 32),
+    checks    BLOB    NOT NULL, -- by which a row that was changed is found
     key_id    TEXT    NOT NULL,
     signature BLOB    NOT NULL
 ) STRICT;
