@@ -2,6 +2,7 @@ package token
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -19,6 +20,23 @@ type jwk struct {
 	Use       string `json:"use"`
 	Algorithm string `json:"alg"`
 	KeyID     string `json:"kid"`
+}
+
+// thumbprint identifies the key wherever it is used (RFC 7638 §3): the hash of
+// its required members in the order of their names.
+func (k *jwk) thumbprint() string {
+	required := [...]struct{ name, value string }{
+		{"crv", k.Curve}, {"e", k.Exponent}, {"kty", k.Type}, {"n", k.Modulus}, {"x", k.X}, {"y", k.Y},
+	}
+	var text []byte
+	for _, member := range required {
+		if member.value != "" { // none needs escaping
+			text = append(text, `,"`+member.name+`":"`+member.value+`"`...)
+		}
+	}
+	text[0] = '{'
+	sum := sha256.Sum256(append(text, '}'))
+	return encodeOctets(sum[:])
 }
 
 // JWKS returns the public keys as a JWK Set (RFC 7517 §5), those that do not

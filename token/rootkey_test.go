@@ -193,7 +193,7 @@ func TestPrintingKeysRevealsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signing, err := OpenSigningKeys(keyring, []store.SigningKey{record})
+	signing, err := OpenSigningKeys(keyring, []store.SigningKey{record}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
