@@ -66,6 +66,7 @@ func adminRoutes() []adminRoute {
 			{"DELETE", inEnvironment + "/service-accounts/{id}/accounts/{account}", roleAdmin, unbindAccount},
 			{"POST", inEnvironment + "/accounts", roleAdmin, addAccount},
 		},
+		keyRoutes(),
 		clients.routes(), clients.partyRoutes(),
 		serviceAccounts.routes(), serviceAccounts.partyRoutes(),
 		accounts.routes(),

@@ -15,14 +15,14 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:      "bearer",
-		Short:     "Manages clients, accounts, tokens and scope policies",
+		Short:     "Manages clients, accounts, tokens, keys and scope policies",
 		Long:      bearerHelp,
 		CobraFunc: bearerCommand,
 	})
 }
 
 const bearerHelp = `Manages what the app "bearer" of a running Caddy keeps: clients, service
-accounts, accounts, grants and tokens. It also checks policy files and hashes
+accounts, accounts, grants, tokens and keys. It also checks policy files and hashes
 secrets, for which no server is needed.
 
 Commands for a server find it as "caddy reload" does: by --address, by the
@@ -45,7 +45,7 @@ func bearerCommand(cmd *cobra.Command) {
 	cmd.Use = "bearer <command>"
 	group(cmd,
 		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(accountWords),
-		grantCommand(), tokenCommand(), policyCommand(), hashSecretCommand(),
+		grantCommand(), tokenCommand(), keyCommand(), policyCommand(), hashSecretCommand(),
 	)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{err}) })
 }

@@ -22,6 +22,11 @@ func ask[A any](c *adminClient, method string, segments []string, query string, 
 	if query != "" {
 		path += "?" + query
 	}
+	return askAt(c, method, path, in, human)
+}
+
+// askAt is ask for a path that need not be an environment's.
+func askAt[A any](c *adminClient, method, path string, in any, human func(*table, *A)) error {
 	var answer A
 	body, err := c.call(method, path, in, &answer)
 	if err != nil {

@@ -34,7 +34,7 @@ func BindRootKey(ctx context.Context, st store.Store, path string) (*RootKey, er
 		return nil, err
 	}
 	if bound != "" && !root.holds(bound) {
-		return nil, fmt.Errorf("root key %s: the file holds key %s, but the database was made with key %s", path, root.ids(), bound)
+		return nil, fmt.Errorf("root key %s: the file holds key %s, but the database was made with key %s", path, strings.Join(root.IDs(), ", "), bound)
 	}
 	if err := AdoptRootKey(ctx, st, root); err != nil {
 		return nil, fmt.Errorf("root key %s: %w", path, err)
@@ -53,11 +53,11 @@ func boundRootKey(ctx context.Context, st store.Store) (id string, err error) {
 	return id, err
 }
 
-// ids lists the keys of a file for people.
-func (k *RootKey) ids() string {
+// IDs are the ids of the key and of the older ones of its file.
+func (k *RootKey) IDs() []string {
 	var ids []string
 	for _, one := range k.All() {
 		ids = append(ids, one.ID())
 	}
-	return strings.Join(ids, ", ")
+	return ids
 }

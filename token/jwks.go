@@ -43,6 +43,14 @@ func (k *jwk) thumbprint() string {
 // sign yet included. The bytes are shared: do not change them.
 func (s *SigningKeys) JWKS() []byte { return s.jwks }
 
+// JWK returns one of the public keys (RFC 7517 §4), nil if it is not among them.
+func (s *SigningKeys) JWK(id string) ([]byte, error) {
+	if key := s.byID[id]; key != nil {
+		return json.Marshal(&key.public)
+	}
+	return nil, nil
+}
+
 // encodeJWKS writes the set, ordered by kid: equal keys give equal bytes.
 func encodeJWKS(keys []*signingKey) ([]byte, error) {
 	set := struct {

@@ -21,6 +21,9 @@ type keysInUse struct {
 // JWKS returns the public keys (RFC 7517 §5) by which others may verify.
 func (a *Authority) JWKS() []byte { return a.keys.Load().JWKS() }
 
+// JWK returns one public key (RFC 7517 §4), nil if it is not published.
+func (a *Authority) JWK(id string) ([]byte, error) { return a.keys.Load().JWK(id) }
+
 // OpenKeys unseals the signing keys. If none that the settings want signs, one
 // does from now on: that of the file, or a new one. Older keys go on verifying
 // what they signed.

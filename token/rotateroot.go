@@ -35,7 +35,10 @@ func RotateRootKey(path string, inUse *RootKey) (*RootKey, error) {
 	}
 	next := generateRootKey(older...)
 	next.older = older
-	return next, next.replaceFile(path)
+	if err := next.replaceFile(path); err != nil {
+		return nil, err
+	}
+	return next, nil
 }
 
 // ForgetRootKey takes an older root key out of the file and returns those that
@@ -52,12 +55,13 @@ func ForgetRootKey(path, id string) (*RootKey, error) {
 		return nil, fmt.Errorf("root key %s: the file does not hold key %s", path, id)
 	}
 	root.older = slices.DeleteFunc(root.older, func(k *RootKey) bool { return k.ID() == id })
-	return root, root.replaceFile(path)
+	if err := root.replaceFile(path); err != nil {
+		return nil, err
+	}
+	return root, nil
 }
 
-func (k *RootKey) holds(id string) bool {
-	return slices.ContainsFunc(k.All(), func(one *RootKey) bool { return one.ID() == id })
-}
+func (k *RootKey) holds(id string) bool { return slices.Contains(k.IDs(), id) }
 
 // KeyIDs are the ids of the subkeys that the key alone, without older ones,
 // gives each environment.
@@ -72,26 +76,30 @@ func (k *RootKey) KeyIDs() map[store.Environment]string {
 // replaceFile writes the keys to a file that exists, whole or not at all. A link
 // stays one: what it leads to is replaced.
 func (k *RootKey) replaceFile(path string) error {
-	err := func() error {
-		target, err := filepath.EvalSymlinks(path)
-		if err != nil {
-			return err
-		}
-		var text strings.Builder
-		for _, one := range k.All() {
-			text.WriteString(one.text())
-		}
-		written, err := writeBeside(target, text.String())
-		if err != nil {
-			return err
-		}
-		if err := os.Rename(written, target); err != nil {
-			return errors.Join(err, os.Remove(written))
-		}
-		return syncFolder(filepath.Dir(target))
-	}()
+	var text strings.Builder
+	for _, one := range k.All() {
+		text.WriteString(one.text())
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		err = replace(target, text.String())
+	}
 	if err != nil {
-		return fmt.Errorf("root key %s: the file could not be replaced: %w", path, err)
+		return fmt.Errorf("root key %s: the file can't be replaced, nothing was changed: %w", path, err)
+	}
+	if err := syncFolder(filepath.Dir(target)); err != nil {
+		return fmt.Errorf("root key %s: the file was replaced, but that may not outlive a power cut; try again: %w", path, err)
+	}
+	return nil
+}
+
+func replace(path, text string) error {
+	written, err := writeBeside(path, text)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(written, path); err != nil {
+		return errors.Join(err, os.Remove(written))
 	}
 	return nil
 }
