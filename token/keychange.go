@@ -84,13 +84,14 @@ func (c *keyChange) wanted(r *store.SigningKey) bool {
 // settle sees to it that a wanted key signs now, and that none that is not
 // wanted will.
 func (c *keyChange) settle() error {
+	if err := c.checkFile(); err != nil {
+		return err
+	}
 	signer := signerAmong(c.records, c.now)
 	switch {
 	case signer != nil && c.wanted(signer):
 	case c.fromFile():
-		if err := c.useFile(); err != nil {
-			return err
-		}
+		c.useFile()
 	default:
 		c.takeOver(c.now, "key.add")
 	}
@@ -103,22 +104,28 @@ func (c *keyChange) settle() error {
 	return nil
 }
 
+// checkFile refuses an RSA key that is to change its algorithm: each key is for
+// one (RFC 8725 §3.1), and its id says which key it is and not for what.
+func (c *keyChange) checkFile() error {
+	if c.file == nil {
+		return nil
+	}
+	if old := c.find(c.file.ID()); old != nil && old.Algorithm != c.file.Algorithm() {
+		return fmt.Errorf("signing key file %s: the key was used with %s before and can't be used with %s; put another key there",
+			c.file.path, old.Algorithm, c.file.Algorithm())
+	}
+	return nil
+}
+
 // useFile has the key in the operator's file sign from now on: others can't have
 // its public half before we have it. One that was replaced before may come back.
-func (c *keyChange) useFile() error {
+func (c *keyChange) useFile() {
 	r := c.file.record(c.keyring.Environment())
+	r.Created, r.SignFrom = c.now, c.now
 	if old := c.find(r.ID); old != nil {
-		if old.Algorithm != r.Algorithm {
-			return fmt.Errorf("signing key file %s: the key was used with %s before and can't be used with %s: each key is for one algorithm",
-				c.file.path, old.Algorithm, r.Algorithm)
-		}
 		r.Created = old.Created
-	} else {
-		r.Created = c.now
 	}
-	r.SignFrom = c.now
 	c.put(r, "key.add")
-	return nil
 }
 
 // takeOver has a new key sign from an instant on: the one that is published

@@ -54,11 +54,16 @@ func (a *Authority) KeepKeys(ctx context.Context, steady time.Time) error {
 // RotateKey makes the next signing key. It is published now and signs ten
 // minutes later; with atOnce it signs now, before others can know it. Errors:
 // ErrKeyFile, ErrKeyComing (with atOnce that one signs now), ErrKeysChanged.
-func (a *Authority) RotateKey(ctx context.Context, atOnce bool, actor string) (next store.SigningKey, err error) {
-	before := a.keys.Load().newestID()
+func (a *Authority) RotateKey(ctx context.Context, atOnce bool, actor string) (store.SigningKey, error) {
+	return a.rotateFrom(ctx, a.keys.Load().newestID(), atOnce, actor)
+}
+
+// rotateFrom rotates if the newest key is still the one that the caller saw: of
+// two that ask at once, the second would otherwise rotate what the first made.
+func (a *Authority) rotateFrom(ctx context.Context, seen string, atOnce bool, actor string) (next store.SigningKey, err error) {
 	a.changingKeys.Lock()
 	defer a.changingKeys.Unlock()
-	if a.keys.Load().newestID() != before {
+	if a.keys.Load().newestID() != seen {
 		return next, ErrKeysChanged
 	}
 	err = a.changeKeys(ctx, actor, func(c *keyChange, _ time.Duration) error {
