@@ -182,8 +182,11 @@ func (c *keyChange) rotateWhenDue(every time.Duration, steady time.Time) {
 	c.takeOver(c.now.Add(publishAhead), "key.rotate")
 }
 
-// retire ends the keys of whose tokens none can live any more.
+// retire ends the keys of whose tokens none can live any more, by either clock.
 func (c *keyChange) retire(outlive time.Duration, steady time.Time) {
+	if c.now.Before(steady) {
+		steady = c.now
+	}
 	for _, r := range slices.Clone(c.records) {
 		stop := stops(&r, c.records)
 		if usable(&r) && !stop.IsZero() && !steady.Before(stop.Add(outlive)) {
