@@ -138,7 +138,7 @@ func TestWhatWasMadeBeforeOutlivesTheRootKey(t *testing.T) {
 			t.Errorf("%.20s… is %s", raw, got)
 		}
 	}
-	if fits, err := NewSecrets(n.Keyring()).Verify(context.Background(), hash, secret); fits || err == nil || !strings.Contains(err.Error(), oldID) {
+	if fits, err := NewSecrets(n.Keyring()).Verify(context.Background(), hash, secret); fits || err != nil {
 		t.Errorf("the secret, without the old key: %v, %v", fits, err)
 	}
 }
