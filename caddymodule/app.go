@@ -170,7 +170,7 @@ func (app *App) provisionEnvironments() error {
 			return fmt.Errorf("environment %s: %w", name, err)
 		}
 	}
-	return nil
+	return app.checkSharedKeys()
 }
 
 // vocabulary returns the policy whose scopes the environment uses, nil if it

@@ -1,7 +1,10 @@
 package caddymodule
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // options is the block of an environment, in the global option bearer:
@@ -14,6 +17,8 @@ import (
 //		access_token_lifetime  <duration>
 //		refresh_token_lifetime <duration>
 //		signing_algorithm      ES256|EdDSA|PS256|RS256
+//		signing_key_rotation   <duration>|off
+//		signing_key            file <path>
 //		account <id> {
 //			kind bank|trading
 //			name <text>
@@ -42,6 +47,15 @@ import (
 //     lives, at least 1s. Defaults: 60s, 1095s, 2682000s.
 //   - signing_algorithm: what access tokens are signed with. A change makes a new
 //     key at once; what older keys signed stays valid. Default: ES256.
+//   - signing_key_rotation: how long a signing key signs, at least 24h. The next
+//     one is published ten minutes before it takes over, and the old one until
+//     nothing that it signed can live. off: until it is rotated by command.
+//     Default: 90d.
+//   - signing_key: a PEM file with the private key that signs, in the place of keys
+//     that are made here: P-256 (ES256), Ed25519 (EdDSA) or RSA from 2048 bits
+//     (PS256, or RS256 by signing_algorithm). Its owner alone may read it. Another
+//     file, or another key in it, is taken over by a reload and signs at once.
+//     Not together with signing_key_rotation.
 //   - account: an account that the gated API knows by this id. Its kind is bank
 //     if it is not given.
 //   - service_account: a program that owns accounts. scopes is the most that it
@@ -66,10 +80,28 @@ func (e *Environment) options() []option {
 		lifetime("access_token_lifetime", &e.AccessTokenLifetime),
 		lifetime("refresh_token_lifetime", &e.RefreshTokenLifetime),
 		text("signing_algorithm", "ES256|EdDSA|PS256|RS256", &e.SigningAlgorithm),
+		{name: "signing_key_rotation", args: "<duration>|off", read: e.readKeyRotation},
+		text("signing_key", "file <path>", &e.SigningKeyFile),
 		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
 		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
 		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},
 	}
+}
+
+func (e *Environment) readKeyRotation(d *caddyfile.Dispenser, args []string) error {
+	if args[0] == "off" {
+		e.SigningKeyRotation = -1
+		return nil
+	}
+	every, err := caddy.ParseDuration(args[0])
+	if err != nil {
+		return d.Errf("signing_key_rotation %q is neither a duration nor off; write for example: signing_key_rotation 90d", args[0])
+	}
+	if every < token.MinKeyRotation {
+		return d.Errf("signing_key_rotation is %s; the least is 24h", every)
+	}
+	e.SigningKeyRotation = caddy.Duration(every)
+	return nil
 }
 
 func (e *Environment) readAccount(d *caddyfile.Dispenser, args []string) error {

@@ -15,15 +15,15 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:      "bearer",
-		Short:     "Manages clients, accounts, tokens and scope policies",
+		Short:     "Manages clients, accounts, tokens, keys and scope policies",
 		Long:      bearerHelp,
 		CobraFunc: bearerCommand,
 	})
 }
 
 const bearerHelp = `Manages what the app "bearer" of a running Caddy keeps: clients, service
-accounts, users, accounts, grants and tokens. It also checks policy files and
-hashes secrets, for which no server is needed.
+accounts, users, accounts, grants, tokens, keys and the audit trail. It also
+checks policy files and hashes secrets, for which no server is needed.
 
 Commands for a server find it as "caddy reload" does: by --address, by the
 "admin" option of the file that --config names, by CADDY_ADMIN, or at
@@ -46,7 +46,7 @@ func bearerCommand(cmd *cobra.Command) {
 	group(cmd,
 		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(userWords), recordCommand(accountWords),
 		forServer(bindAny.bind()), forServer(bindAny.unbind()), bindingCommand(),
-		grantCommand(), tokenCommand(), revocationCommand(), streamsCommand(), operatorCommand(),
+		grantCommand(), tokenCommand(), keyCommand(), revocationCommand(), streamsCommand(), operatorCommand(),
 		auditCommand(), policyCommand(), hashSecretCommand(),
 	)
 	completeTheRest(cmd)

@@ -50,12 +50,25 @@ type Environment struct {
 	// makes a new key; what older ones signed stays valid. Default: ES256.
 	SigningAlgorithm string `json:"signing_algorithm,omitempty"`
 
+	// How long a signing key signs before the next one takes over, at least 24h.
+	// The next is published ten minutes ahead. Negative: until it is rotated by
+	// command. Default: 90d.
+	SigningKeyRotation caddy.Duration `json:"signing_key_rotation,omitempty"`
+
+	// A PEM file with the private key that signs, in the place of keys that are
+	// made and rotated here: P-256 (ES256), Ed25519 (EdDSA) or RSA (PS256, or RS256
+	// by signing_algorithm). Only its public half enters the store. A file that
+	// changes is taken over by a reload.
+	SigningKeyFile string `json:"signing_key_file,omitempty"`
+
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
 	// and everything issued under it is revoked.
 	Accounts        []*Account        `json:"accounts,omitempty"`
 	ServiceAccounts []*ServiceAccount `json:"service_accounts,omitempty"`
 	Clients         []*Client         `json:"clients,omitempty"`
+
+	signingKey *token.KeyFile // what SigningKeyFile holds
 }
 
 // Account is a trading or bank account.
@@ -111,7 +124,6 @@ type Client struct {
 func (e *Environment) provision(name store.Environment, vocabulary *policy.Policy) error {
 	e.CodeLifetime = cmp.Or(e.CodeLifetime, defaultCodeLifetime)
 	e.AccessTokenLifetime = cmp.Or(e.AccessTokenLifetime, defaultAccessLifetime)
-	e.SigningAlgorithm = cmp.Or(e.SigningAlgorithm, token.ES256)
 	e.RefreshTokenLifetime = cmp.Or(e.RefreshTokenLifetime, defaultRefreshLifetime)
 	switch {
 	case e.Issuer == "":
@@ -125,7 +137,7 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	if err := issuer.CheckURL(e.Issuer); err != nil {
 		return fmt.Errorf("issuer %s: %w", e.Issuer, err)
 	}
-	if err := token.CheckAlgorithm(e.SigningAlgorithm); err != nil {
+	if err := e.provisionSigningKey(); err != nil {
 		return err
 	}
 	for what, life := range map[string]caddy.Duration{

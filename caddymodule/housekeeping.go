@@ -21,7 +21,8 @@ const (
 	collectBatches = 1000
 )
 
-// keepHouse deletes what can matter no more, once a minute, until ctx ends.
+// keepHouse looks after the signing keys and deletes what can matter no more, once
+// a minute, until ctx ends.
 func (rt *runtime) keepHouse(ctx context.Context) {
 	ticker := time.NewTicker(collectEvery)
 	defer ticker.Stop()
@@ -31,7 +32,9 @@ func (rt *runtime) keepHouse(ctx context.Context) {
 			return
 		case <-ticker.C:
 			wall := time.Now()
-			rt.collect(ctx, unhurried(start, wall, wall.Sub(start)))
+			steady := unhurried(start, wall, wall.Sub(start))
+			rt.keepKeys(ctx, steady)
+			rt.collect(ctx, steady)
 		}
 	}
 }
@@ -44,6 +47,20 @@ func unhurried(start, wall time.Time, elapsed time.Duration) time.Time {
 		return steady
 	}
 	return wall
+}
+
+// keepKeys has each environment that is served look after its signing keys.
+func (rt *runtime) keepKeys(ctx context.Context, steady time.Time) {
+	app := rt.applied.Load()
+	if app == nil {
+		return
+	}
+	for _, env := range sortedKeys(app.Environments) {
+		if err := rt.worlds[env].authority.KeepKeys(ctx, steady); err != nil && ctx.Err() == nil {
+			rt.log.Load().Warn("looking after the signing keys failed; it is tried again in a minute",
+				zap.String("environment", string(env)), zap.Error(err))
+		}
+	}
 }
 
 // collect makes one round through the environments that are served.

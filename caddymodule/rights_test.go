@@ -165,7 +165,7 @@ func (w *rightsWorld) renew(i *issued, client string) (token.Minted, error) {
 	must(w.t, err)
 	row, _, err := st.TokenByHash(w.t.Context(), store.Sandbox, opaque.Hash)
 	must(w.t, err)
-	raw, hash, err := a.Keyring().Successor(i.refresh, row.KeyID, row.Nonce, store.Refresh)
+	raw, hash, err := a.Keyring().Successor(i.refresh, row.KeyID, row.Nonce, store.Refresh, a.Keyring().KeyID())
 	must(w.t, err)
 	now := time.Now()
 	renewed, err := st.Renew(w.t.Context(), store.Renew{

@@ -34,11 +34,13 @@ type runtime struct {
 
 	// applying guards what follows, and makes one configuration at a time
 	// take effect.
-	applying  sync.Mutex
-	store     store.Store
-	root      *token.RootKey
-	stopWatch context.CancelFunc
-	applied   atomic.Pointer[App] // the app whose settings are in force
+	applying sync.Mutex
+	store    store.Store
+	root     *token.RootKey
+	// rotatingRoot tells that root is new and the store does not belong to it yet.
+	rotatingRoot bool
+	stopWatch    context.CancelFunc
+	applied      atomic.Pointer[App] // the app whose settings are in force
 
 	log       atomic.Pointer[zap.Logger]
 	operators atomic.Pointer[operators]
@@ -153,7 +155,7 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 	}
 	// Each configuration's file must hold the key: a wrong one would be found
 	// out only at the next start.
-	if rt.root, err = token.BindRootKey(ctx, rt.store, app.RootKeyFile); err != nil {
+	if err := rt.bindRoot(ctx, app.RootKeyFile); err != nil {
 		return err
 	}
 	if err := rt.trail.open(ctx, rt.store, rt.root, app.sinks); err != nil {
@@ -200,7 +202,8 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		Issuer: env.Issuer, Audience: env.Audience,
 		AccessLifetime: time.Duration(env.AccessTokenLifetime),
 		Algorithm:      env.SigningAlgorithm,
-		CacheBytes:     app.CacheSize, Policy: vocabulary.get,
+		KeyRotation:    env.keyRotation(), SigningKey: env.signingKey,
+		CacheBytes: app.CacheSize, Policy: vocabulary.get,
 	})
 	if err != nil {
 		return err
@@ -212,6 +215,10 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		w.secrets = token.NewSecrets(w.authority.Keyring())
 	} else if err := w.authority.OpenKeys(ctx); err != nil {
 		return err
+	}
+	if w.authority.FileKeyRevoked() {
+		app.log.Warn("the key in the signing key file was revoked, so another signs; put a new key there",
+			zap.String("environment", string(name)), zap.String("file", env.SigningKeyFile))
 	}
 	if err := declare(ctx, rt.store, w.authority, env); err != nil {
 		return err

@@ -42,13 +42,14 @@ func (i *Issuer) renew(x *exchange, f form) (renewal, error) {
 		return renewal{}, err
 	}
 	// Nonce and key id never change, so what was read beside the writers is right.
-	raw, hash, err := i.keyring.Successor(presented, row.KeyID, row.Nonce, store.Refresh)
+	under := i.keyring.KeyID()
+	raw, hash, err := i.keyring.Successor(presented, row.KeyID, row.Nonce, store.Refresh, under)
 	if err != nil {
 		return renewal{}, fmt.Errorf("derive successor: %w", err)
 	}
 	renewed, err := i.store.Renew(x.Context(), store.Renew{
 		Environment: i.environment, Token: opaque.Hash, Client: x.client,
-		Successor: i.refreshToken(hash, x.now), Now: x.now,
+		Successor: i.refreshToken(raw, hash, x.now), Now: x.now,
 		Retry: confidentialRetry, Retain: i.authority.Retention(),
 		Event: x.event(i.environment, "token.renew", "grant:"+row.Grant),
 	})
@@ -85,8 +86,8 @@ func (i *Issuer) familyHead(presented string, renewed *store.Renewed) (string, e
 	raw, hash := presented, renewed.Chain[0].Hash
 	for k := range renewed.Chain[1:] {
 		var err error
-		link := &renewed.Chain[k]
-		if raw, hash, err = i.keyring.Successor(raw, link.KeyID, link.Nonce, store.Refresh); err != nil {
+		link, next := &renewed.Chain[k], &renewed.Chain[k+1]
+		if raw, hash, err = i.keyring.Successor(raw, link.KeyID, link.Nonce, store.Refresh, next.KeyID); err != nil {
 			return "", fmt.Errorf("derive head: %w", err)
 		}
 	}

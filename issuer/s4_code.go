@@ -45,7 +45,7 @@ func (i *Issuer) s4Code(x *exchange) (response, error) {
 	}
 	_, err = i.store.Issue(x.Context(), store.Issue{
 		Grant: grant,
-		Code:  &store.Code{Hash: hash, KeyID: i.keyring.KeyID(), Expires: x.now.Add(i.codeLifetime)},
+		Code:  &store.Code{Hash: hash, KeyID: token.KeyIDOf(raw), Expires: x.now.Add(i.codeLifetime)},
 		Event: x.event(i.environment, "code.issue", "grant:"+grant.ID),
 	})
 	switch {

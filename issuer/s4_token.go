@@ -88,7 +88,7 @@ func (i *Issuer) s4Redeem(x *exchange, f form) (response, error) {
 		return response{}, invalidGrant("the code is not valid", err)
 	}
 	raw, hash := i.keyring.NewOpaque(store.Refresh)
-	refresh := i.refreshToken(hash, x.now)
+	refresh := i.refreshToken(raw, hash, x.now)
 	standing, err := i.store.RedeemCode(x.Context(), store.Redeem{
 		Environment: i.environment, Code: code.Hash, Client: x.client,
 		Now: x.now, ResendGrace: resendGrace,
@@ -129,10 +129,10 @@ func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
 }
 
 // refreshToken is the record of a refresh token that is being made.
-func (i *Issuer) refreshToken(hash store.Hash, now time.Time) store.Token {
+func (i *Issuer) refreshToken(raw string, hash store.Hash, now time.Time) store.Token {
 	return store.Token{
 		Environment: i.environment, ID: token.NewID(), Hash: hash, Class: store.Refresh,
-		KeyID: i.keyring.KeyID(), Nonce: token.NewNonce(),
+		KeyID: token.KeyIDOf(raw), Nonce: token.NewNonce(),
 		Created: now, Expires: now.Add(i.refreshLifetime),
 	}
 }

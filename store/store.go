@@ -163,6 +163,10 @@ type Reader interface {
 	// TokensOf lists the tokens of a grant, oldest first.
 	TokensOf(env Environment, grant string) ([]Token, error)
 	SigningKeys(env Environment) ([]SigningKey, error)
+	// MadeWith counts the codes and tokens made with a subkey (Token.KeyID) that may
+	// still be presented: neither expired nor revoked, nor is their grant. It may
+	// take seconds.
+	MadeWith(env Environment, keyID string, now time.Time) (int, error)
 	// Meta reads a fact about the store itself.
 	Meta(key string) (string, error)
 	// Audit lists the events of an environment and those of Everywhere, newest

@@ -32,7 +32,7 @@ func keysFor(tb testing.TB, algs ...string) *SigningKeys {
 		}
 		records = append(records, record)
 	}
-	keys, err := OpenSigningKeys(fixedKeyring(), records)
+	keys, err := OpenSigningKeys(fixedKeyring(), records, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestKeyThatDoesNotFitItsAlgorithm(t *testing.T) {
 			Environment: k.Environment(), ID: "kid", Algorithm: test.alg,
 			Sealed: k.Seal(der, []byte("kid")), SealKeyID: k.KeyID(), Created: instant, SignFrom: instant,
 		}
-		if _, err := OpenSigningKeys(k, []store.SigningKey{record}); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := OpenSigningKeys(k, []store.SigningKey{record}, nil); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}

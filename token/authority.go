@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,8 @@ type Settings struct {
 	Audience       string        // the aud that gates ask for
 	AccessLifetime time.Duration // of access tokens; a longer one is refused
 	Algorithm      string        // that access tokens are signed with from now on
+	KeyRotation    time.Duration // how long a signing key signs; 0: until it is rotated by command
+	SigningKey     *KeyFile      // signs in the place of keys that we make; nil: none
 	CacheBytes     int64         // memory for the facts of tokens
 	// Policy is the vocabulary of scopes by which grants are cut. While it
 	// returns nil, tokens carry no scope.
@@ -41,8 +44,12 @@ type Authority struct {
 
 	settings atomic.Pointer[settings]
 	keys     atomic.Pointer[SigningKeys]
-	keyring  *Keyring
-	store    store.Store
+
+	changingKeys sync.Mutex
+	inUse        keysInUse
+
+	keyring *Keyring
+	store   store.Store
 
 	revoked  *revocations
 	riders   riders
@@ -66,6 +73,14 @@ func (a *Authority) Environment() store.Environment { return a.environment }
 
 // Keyring returns the subkeys of the environment.
 func (a *Authority) Keyring() *Keyring { return a.keyring }
+
+// AdoptRootKey makes everything from now on with another root key. What the older
+// ones of its file made stays good.
+func (a *Authority) AdoptRootKey(root *RootKey) {
+	if a.keyring != nil {
+		a.keyring.Adopt(root)
+	}
+}
 
 // Configure sets or replaces the settings. Riders stay; the cache is kept
 // unless the facts in it were proven under other terms.
@@ -118,62 +133,6 @@ func (a *Authority) Close() {
 	if s := a.settings.Load(); s != nil {
 		s.cache.close()
 	}
-}
-
-// JWKS returns the public keys (RFC 7517 §5) by which others may verify.
-func (a *Authority) JWKS() []byte { return a.keys.Load().JWKS() }
-
-// OpenKeys unseals the signing keys and makes a new one if the newest is not for
-// the algorithm of the settings (or there is none). Older keys go on verifying
-// what they signed.
-func (a *Authority) OpenKeys(ctx context.Context) error {
-	records, err := a.signingKeys(ctx)
-	if err != nil {
-		return fmt.Errorf("signing keys of %s: %w", a.environment, err)
-	}
-	keys, err := OpenSigningKeys(a.keyring, records)
-	if err != nil {
-		return fmt.Errorf("signing keys of %s: %w", a.environment, err)
-	}
-	a.keys.Store(keys)
-	return nil
-}
-
-// signingKeys reads the records of the keys, with one that signs by the wanted
-// algorithm. Making a key takes too long for a transaction, so it is made before,
-// and whether it is needed is asked again inside: two starts cannot make two.
-func (a *Authority) signingKeys(ctx context.Context) (records []store.SigningKey, err error) {
-	algorithm := a.settings.Load().Algorithm
-	read := func(tx store.Reader) (err error) {
-		records, err = tx.SigningKeys(a.environment)
-		return err
-	}
-	if err := a.store.View(ctx, read); err != nil || newestAlgorithm(records) == algorithm {
-		return records, err
-	}
-	fresh, err := GenerateSigningKey(a.keyring, algorithm, a.now())
-	if err != nil {
-		return nil, err
-	}
-	err = a.store.Update(ctx, func(tx store.Writer) error {
-		if err := read(tx); err != nil || newestAlgorithm(records) == algorithm {
-			return err
-		}
-		records = append(records, fresh)
-		return tx.PutSigningKey(fresh)
-	})
-	return records, err
-}
-
-// newestAlgorithm is that of the key that signs, empty if there is none.
-func newestAlgorithm(records []store.SigningKey) string {
-	var newest store.SigningKey
-	for _, r := range records {
-		if r.Retired.IsZero() && !r.SignFrom.Before(newest.SignFrom) {
-			newest = r
-		}
-	}
-	return newest.Algorithm
 }
 
 // notOurs turns an unknown row into the answer for an unknown token.

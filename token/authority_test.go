@@ -18,6 +18,7 @@ type node struct {
 	*Authority
 	store store.Store
 	clock *clock
+	root  string // the root key's file
 }
 
 func openNode(t testing.TB) *node {
@@ -56,7 +57,7 @@ routes:
 		t.Fatal(err)
 	}
 	t.Cleanup(a.Close)
-	n := &node{a, st, clock}
+	n := &node{a, st, clock, filepath.Join(dir, "root.key")}
 	n.update(t, func(tx store.Writer) error {
 		return errors.Join(
 			tx.PutPrincipal(store.Principal{Environment: store.Sandbox, ID: "alice", Kind: store.Service, MaxScopes: []string{"all:a"}, Status: store.Active}),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -13,7 +14,9 @@ const metaRootKey = "root_key"
 
 // BindRootKey opens the root key that belongs to the store. A store that has
 // none yet gets a new one, made at path; one that has is never served with
-// another, because nothing in it could be opened.
+// another, because nothing in it could be opened. The key that it belongs to may
+// stand anywhere in the file: if another comes first, a rotation was interrupted
+// and is finished here.
 func BindRootKey(ctx context.Context, st store.Store, path string) (*RootKey, error) {
 	bound, err := boundRootKey(ctx, st)
 	if err != nil {
@@ -30,10 +33,13 @@ func BindRootKey(ctx context.Context, st store.Store, path string) (*RootKey, er
 	case err != nil:
 		return nil, err
 	}
-	if bound != "" && bound != root.ID() {
-		return nil, fmt.Errorf("root key %s: the file holds key %s, but the database was made with key %s", path, root.ID(), bound)
+	if bound != "" && !root.holds(bound) {
+		return nil, fmt.Errorf("root key %s: the file holds key %s, but the database was made with key %s", path, strings.Join(root.IDs(), ", "), bound)
 	}
-	return root, st.Update(ctx, func(tx store.Writer) error { return tx.SetMeta(metaRootKey, root.ID()) })
+	if err := AdoptRootKey(ctx, st, root); err != nil {
+		return nil, fmt.Errorf("root key %s: %w", path, err)
+	}
+	return root, nil
 }
 
 func boundRootKey(ctx context.Context, st store.Store) (id string, err error) {
@@ -45,4 +51,13 @@ func boundRootKey(ctx context.Context, st store.Store) (id string, err error) {
 		return err
 	})
 	return id, err
+}
+
+// IDs are the ids of the key and of the older ones of its file.
+func (k *RootKey) IDs() []string {
+	var ids []string
+	for _, one := range k.All() {
+		ids = append(ids, one.ID())
+	}
+	return ids
 }

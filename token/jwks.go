@@ -2,6 +2,7 @@ package token
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -21,9 +22,34 @@ type jwk struct {
 	KeyID     string `json:"kid"`
 }
 
+// thumbprint identifies the key wherever it is used (RFC 7638 §3): the hash of
+// its required members in the order of their names.
+func (k *jwk) thumbprint() string {
+	required := [...]struct{ name, value string }{
+		{"crv", k.Curve}, {"e", k.Exponent}, {"kty", k.Type}, {"n", k.Modulus}, {"x", k.X}, {"y", k.Y},
+	}
+	var text []byte
+	for _, member := range required {
+		if member.value != "" { // none needs escaping
+			text = append(text, `,"`+member.name+`":"`+member.value+`"`...)
+		}
+	}
+	text[0] = '{'
+	sum := sha256.Sum256(append(text, '}'))
+	return encodeOctets(sum[:])
+}
+
 // JWKS returns the public keys as a JWK Set (RFC 7517 §5), those that do not
 // sign yet included. The bytes are shared: do not change them.
 func (s *SigningKeys) JWKS() []byte { return s.jwks }
+
+// JWK returns one of the public keys (RFC 7517 §4), nil if it is not among them.
+func (s *SigningKeys) JWK(id string) ([]byte, error) {
+	if key := s.byID[id]; key != nil {
+		return json.Marshal(&key.public)
+	}
+	return nil, nil
+}
 
 // encodeJWKS writes the set, ordered by kid: equal keys give equal bytes.
 func encodeJWKS(keys []*signingKey) ([]byte, error) {

@@ -24,7 +24,7 @@ func TestJWKSHasPublicMembersOnly(t *testing.T) {
 		}
 		records = append(records, record)
 	}
-	keys, err := OpenSigningKeys(k, records)
+	keys, err := OpenSigningKeys(k, records, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestJWKSHasPublicMembersOnly(t *testing.T) {
 		}
 	}
 	slices.Reverse(records)
-	again, err := OpenSigningKeys(k, records)
+	again, err := OpenSigningKeys(k, records, nil)
 	if err != nil || !bytes.Equal(again.JWKS(), keys.JWKS()) {
 		t.Errorf("the order of the records shows: %v", err)
 	}
@@ -63,7 +63,7 @@ func TestJWKSHasPublicMembersOnly(t *testing.T) {
 }
 
 func TestJWKSOfNoKeys(t *testing.T) {
-	keys, err := OpenSigningKeys(fixedKeyring(), nil)
+	keys, err := OpenSigningKeys(fixedKeyring(), nil, nil)
 	if err != nil || string(keys.JWKS()) != `{"keys":[]}` {
 		t.Errorf("%s, %v", keys.JWKS(), err)
 	}

@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -15,14 +17,24 @@ import (
 // keyIDLen is the length of a key id in characters.
 const keyIDLen = 4
 
+// environments are all that a root key has subkeys for, configured or not.
+var environments = [...]store.Environment{store.Production, store.Sandbox}
+
 // Keyring holds the subkeys of one environment, one for each use, so that what
 // was made for one use or environment means nothing in another. It is safe for
 // concurrent use. However it is printed, only environment and key id are shown.
+//
+// It has a set of subkeys for each root key of the file. All that is made is
+// made with the first; what is presented names the set that it was made with.
 type Keyring struct {
 	environment store.Environment
-	keyID       string
 	mark        string // what every opaque token of the environment begins with
+	sets        atomic.Pointer[[]*subkeys]
+}
 
+// subkeys are the keys that one root key gives an environment.
+type subkeys struct {
+	keyID     string
 	check     *macKey // the check characters of opaque tokens
 	hash      *macKey // what the store keeps of an opaque token
 	successor *macKey // the token that follows a refresh token
@@ -40,18 +52,38 @@ func NewKeyring(root *RootKey, env store.Environment) *Keyring {
 	if marks[env] == "" {
 		panic(fmt.Sprintf("token: no environment %q", string(env)))
 	}
-	subkey := func(use string) []byte { return root.derive(string(env)+"\x00"+use, sha256.Size) }
-	id := appendBase62(nil, subkey("key id")[:8], base62Width64)
-	return &Keyring{
-		environment: env,
-		keyID:       string(id[len(id)-keyIDLen:]), // the low digits, which are spread evenly
-		mark:        marks[env],
-		check:       newMACKey(subkey("token check")),
-		hash:        newMACKey(subkey("token hash")),
-		successor:   newMACKey(subkey("token successor")),
-		secret:      newMACKey(subkey("secret hash")),
-		seal:        hide(newAEAD(subkey("seal"))),
+	k := &Keyring{environment: env, mark: marks[env]}
+	k.Adopt(root)
+	return k
+}
+
+// Adopt puts the subkeys of other root keys in the place of the present ones.
+// From then on everything is made with those of root, and what none of its keys
+// made is unknown.
+func (k *Keyring) Adopt(root *RootKey) {
+	var sets []*subkeys
+	for _, key := range root.All() {
+		sets = append(sets, deriveSubkeys(key, k.environment))
 	}
+	k.sets.Store(&sets)
+}
+
+func deriveSubkeys(root *RootKey, env store.Environment) *subkeys {
+	subkey := func(use string) []byte { return root.derive(string(env)+"\x00"+use, sha256.Size) }
+	return &subkeys{
+		keyID:     subkeyID(root, env),
+		check:     newMACKey(subkey("token check")),
+		hash:      newMACKey(subkey("token hash")),
+		successor: newMACKey(subkey("token successor")),
+		secret:    newMACKey(subkey("secret hash")),
+		seal:      hide(newAEAD(subkey("seal"))),
+	}
+}
+
+// subkeyID names the subkeys of one root key in one environment.
+func subkeyID(root *RootKey, env store.Environment) string {
+	id := appendBase62(nil, root.derive(string(env)+"\x00key id", sha256.Size)[:8], base62Width64)
+	return string(id[len(id)-keyIDLen:]) // the low digits, which are spread evenly
 }
 
 func newAEAD(key []byte) cipher.AEAD {
@@ -69,20 +101,40 @@ func newAEAD(key []byte) cipher.AEAD {
 // Environment returns the environment whose subkeys these are.
 func (k *Keyring) Environment() store.Environment { return k.environment }
 
-// KeyID names the subkeys in four base62 characters. It is kept beside whatever
-// was made with them.
-func (k *Keyring) KeyID() string { return k.keyID }
+// KeyID names the subkeys with which things are made now, in four base62
+// characters. It is kept beside whatever was made with them.
+func (k *Keyring) KeyID() string { return k.current().keyID }
 
-// knows fails if what is to be read was made with other subkeys.
-func (k *Keyring) knows(keyID string) error {
-	if keyID != k.keyID {
-		return fmt.Errorf("made with key %q, but the root key in use gives %q for %s", keyID, k.keyID, k.environment)
+func (k *Keyring) current() *subkeys { return (*k.sets.Load())[0] }
+
+// find returns the subkeys of an id, nil if no root key of the file gives them.
+func (k *Keyring) find(keyID string) *subkeys {
+	for _, set := range *k.sets.Load() {
+		if set.keyID == keyID {
+			return set
+		}
 	}
 	return nil
 }
 
+// madeWith is find for what we made ourselves: it fails if the root key is gone.
+func (k *Keyring) madeWith(keyID string) (*subkeys, error) {
+	if set := k.find(keyID); set != nil {
+		return set, nil
+	}
+	return nil, fmt.Errorf("made with key %q, which no root key in use gives for %s (they give %s)",
+		keyID, k.environment, strings.Join(k.keyIDs(), ", "))
+}
+
+func (k *Keyring) keyIDs() (ids []string) {
+	for _, set := range *k.sets.Load() {
+		ids = append(ids, set.keyID)
+	}
+	return ids
+}
+
 // String shows environment and key id alone.
-func (k *Keyring) String() string { return "Keyring(" + string(k.environment) + " " + k.keyID + ")" }
+func (k *Keyring) String() string { return "Keyring(" + string(k.environment) + " " + k.KeyID() + ")" }
 
 // GoString shows environment and key id alone.
 func (k *Keyring) GoString() string { return k.String() }

@@ -17,7 +17,7 @@ func fixedKeyring() *Keyring { return NewKeyring(fixedRoot(), store.Production) 
 // means that every token and secret in every database is lost.
 func TestDerivationNeverChanges(t *testing.T) {
 	production, sandbox := fixedKeyring(), NewKeyring(fixedRoot(), store.Sandbox)
-	successor, _, err := production.Successor("cb_live_refresh_predecessor", production.KeyID(), []byte("0123456789abcdef"), store.Refresh)
+	successor, _, err := production.Successor("cb_live_refresh_predecessor", production.KeyID(), []byte("0123456789abcdef"), store.Refresh, production.KeyID())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestSubkeysDiffer(t *testing.T) {
 	seen := make(map[string]string)
 	for _, env := range []store.Environment{store.Production, store.Sandbox} {
 		k := NewKeyring(fixedRoot(), env)
-		for use, key := range map[string]*macKey{"check": k.check, "hash": k.hash, "successor": k.successor, "secret": k.secret} {
+		for use, key := range map[string]*macKey{"check": k.current().check, "hash": k.current().hash, "successor": k.current().successor, "secret": k.current().secret} {
 			sum := key.sum("message")
 			name := string(env) + " " + use
 			if other, ok := seen[string(sum[:])]; ok {

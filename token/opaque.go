@@ -60,7 +60,7 @@ func LooksOpaque(raw string) bool { return strings.HasPrefix(raw, opaquePrefix) 
 func (k *Keyring) NewOpaque(class store.Class) (raw string, hash store.Hash) {
 	var random [randomSize]byte
 	rand.Read(random[:])
-	raw, hash, err := k.spell(class, random[:])
+	raw, hash, err := k.spell(k.current(), class, random[:])
 	if err != nil {
 		panic("token: " + err.Error())
 	}
@@ -79,20 +79,39 @@ const nonceSize = 16
 // Successor derives the token that follows predecessor: the same one each time,
 // so that the answer to a retry can be given again without having been stored.
 // Without the predecessor and the subkey of keyID it cannot be told from a
-// random one. Errors: another key id, a nonce not of NewNonce, no such class.
-func (k *Keyring) Successor(predecessor string, keyID string, nonce []byte, class store.Class) (raw string, hash store.Hash, err error) {
-	if err := k.knows(keyID); err != nil {
-		return "", store.Hash{}, fmt.Errorf("successor: %w", err)
+// random one.
+//
+// keyID and nonce are the predecessor's, from its record. under names the
+// subkeys that the successor itself is made with: the present ones when it is
+// new (KeyID), those of its record when it is derived again. Errors: a key id
+// that no root key gives, a nonce not of NewNonce, no such class.
+func (k *Keyring) Successor(predecessor string, keyID string, nonce []byte, class store.Class, under string) (raw string, hash store.Hash, err error) {
+	deriving, err := k.madeWith(keyID)
+	if err != nil {
+		return "", store.Hash{}, fmt.Errorf("successor: predecessor was %w", err)
+	}
+	spelling, err := k.madeWith(under)
+	if err != nil {
+		return "", store.Hash{}, fmt.Errorf("successor was %w", err)
 	}
 	if len(nonce) != nonceSize { // a fixed length keeps nonce and predecessor apart
 		return "", store.Hash{}, fmt.Errorf("successor: nonce of %d bytes, want %d", len(nonce), nonceSize)
 	}
-	sum := k.successor.sum(string(nonce), predecessor)
-	return k.spell(class, sum[:randomSize])
+	sum := deriving.successor.sum(string(nonce), predecessor)
+	return k.spell(spelling, class, sum[:randomSize])
+}
+
+// KeyIDOf names the subkeys that an opaque token of ours was made with.
+func KeyIDOf(raw string) string {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(raw, opaquePrefix), "_") // the environment
+	if _, tail := cutClass(rest); len(tail) == tailLen {
+		return strings.Clone(tail[:keyIDLen]) // and nothing of the token
+	}
+	return ""
 }
 
 // spell writes the token that stands for 160 bits.
-func (k *Keyring) spell(class store.Class, bits []byte) (string, store.Hash, error) {
+func (k *Keyring) spell(set *subkeys, class store.Class, bits []byte) (string, store.Hash, error) {
 	known := false
 	for _, c := range opaqueClasses {
 		known = known || c == class
@@ -104,16 +123,16 @@ func (k *Keyring) spell(class store.Class, bits []byte) (string, store.Hash, err
 	b := append(buf[:0], k.mark...)
 	b = append(b, class...)
 	b = append(b, '_')
-	b = append(b, k.keyID...)
+	b = append(b, set.keyID...)
 	b = appendBase62(b, bits, base62Width160)
-	check := k.checkOf(string(b))
+	check := set.checkOf(string(b))
 	raw := string(append(b, check[:]...))
-	return raw, k.hash.sum(raw), nil
+	return raw, set.hash.sum(raw), nil
 }
 
 // checkOf returns the check characters for all that comes before them.
-func (k *Keyring) checkOf(before string) (check [base62Width48]byte) {
-	sum := k.check.sum(before)
+func (s *subkeys) checkOf(before string) (check [base62Width48]byte) {
+	sum := s.check.sum(before)
 	var padded [8]byte
 	copy(padded[len(padded)-checkSize:], sum[:checkSize])
 	appendBase62(check[:0], padded[:], base62Width48)
@@ -136,17 +155,19 @@ func (k *Keyring) ParseOpaque(raw string) (Opaque, error) {
 		return Opaque{}, errOpaqueClass
 	case len(tail) != tailLen || !isBase62(tail):
 		return Opaque{}, errOpaqueMalformed
-	case tail[:keyIDLen] != k.keyID:
+	}
+	set := k.find(tail[:keyIDLen])
+	if set == nil {
 		return Opaque{}, errOpaqueKey
 	}
 	before := len(raw) - base62Width48
-	check := k.checkOf(raw[:before])
+	check := set.checkOf(raw[:before])
 	var given [base62Width48]byte
 	copy(given[:], raw[before:])
 	if subtle.ConstantTimeCompare(check[:], given[:]) != 1 {
 		return Opaque{}, errOpaqueCheck
 	}
-	return Opaque{Class: class, KeyID: k.keyID, Hash: k.hash.sum(raw)}, nil
+	return Opaque{Class: class, KeyID: set.keyID, Hash: set.hash.sum(raw)}, nil
 }
 
 // cutClass splits a token behind its mark. The class is one of the constants

@@ -144,11 +144,11 @@ func TestSuccessorIsTheSameEachTime(t *testing.T) {
 	k := fixedKeyring()
 	predecessor, _ := k.NewOpaque(store.Refresh)
 	nonce := NewNonce()
-	first, hash, err := k.Successor(predecessor, k.KeyID(), nonce, store.Refresh)
+	first, hash, err := k.Successor(predecessor, k.KeyID(), nonce, store.Refresh, k.KeyID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, hashAgain, err := k.Successor(predecessor, k.KeyID(), nonce, store.Refresh)
+	again, hashAgain, err := k.Successor(predecessor, k.KeyID(), nonce, store.Refresh, k.KeyID())
 	if err != nil || first != again || hash != hashAgain {
 		t.Errorf("%q then %q, %v", first, again, err)
 	}
@@ -158,13 +158,13 @@ func TestSuccessorIsTheSameEachTime(t *testing.T) {
 	otherPredecessor, _ := k.NewOpaque(store.Refresh)
 	for name, try := range map[string]func() (string, store.Hash, error){
 		"another nonce": func() (string, store.Hash, error) {
-			return k.Successor(predecessor, k.KeyID(), NewNonce(), store.Refresh)
+			return k.Successor(predecessor, k.KeyID(), NewNonce(), store.Refresh, k.KeyID())
 		},
 		"another predecessor": func() (string, store.Hash, error) {
-			return k.Successor(otherPredecessor, k.KeyID(), nonce, store.Refresh)
+			return k.Successor(otherPredecessor, k.KeyID(), nonce, store.Refresh, k.KeyID())
 		},
 		"the next one": func() (string, store.Hash, error) {
-			return k.Successor(first, k.KeyID(), nonce, store.Refresh)
+			return k.Successor(first, k.KeyID(), nonce, store.Refresh, k.KeyID())
 		},
 	} {
 		if raw, _, err := try(); err != nil || raw == first {
@@ -187,7 +187,7 @@ func TestSuccessorRefuses(t *testing.T) {
 		"longer nonce":  {k.KeyID(), make([]byte, nonceSize+1), store.Refresh},
 		"no such class": {k.KeyID(), NewNonce(), "access"},
 	} {
-		raw, _, err := k.Successor(predecessor, tc.keyID, tc.nonce, tc.class)
+		raw, _, err := k.Successor(predecessor, tc.keyID, tc.nonce, tc.class, k.KeyID())
 		if err == nil || raw != "" {
 			t.Errorf("%s: %q", name, raw)
 		} else if strings.Contains(err.Error(), predecessor) {

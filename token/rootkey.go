@@ -11,7 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
 // ErrNoRootKey is for a file of a root key that does not exist.
@@ -20,7 +23,8 @@ var ErrNoRootKey = errors.New("no root key")
 const (
 	rootKeySize = 32                                        // bytes
 	rootKeyText = (rootKeySize + 2) / 3 * 4                 // characters of base64
-	rootKeyFile = rootKeyText + len("\r\n")                 // the longest file that is accepted
+	rootKeyLine = rootKeyText + len("\r\n")                 // the longest line that is accepted
+	maxRootKeys = 16                                        // in one file
 	rootIDSize  = 8                                         // bytes that the fingerprint shows
 	hkdfContext = "github.com/caddy-bearer/caddy-bearer v1" // keeps our subkeys apart from anybody else's
 )
@@ -28,8 +32,12 @@ const (
 // RootKey is the 256-bit secret that all other keys are derived from or sealed
 // under. It lives in a file of its own and never in the database, so that the
 // database alone opens nothing. However it is printed, only ID is shown.
+//
+// The file may hold older keys below it. New things are made with the first
+// alone; the older ones go on opening what was made with them.
 type RootKey struct {
 	secret hidden[[rootKeySize]byte]
+	older  []*RootKey // which have none themselves
 }
 
 // hidden keeps a value from everything that prints. Package fmt and its like
@@ -39,8 +47,9 @@ type hidden[T any] func() T
 
 func hide[T any](v T) hidden[T] { return func() T { return v } }
 
-// LoadRootKey reads the root key from a file that its owner alone may touch.
-// ErrNoRootKey: there is no such file. No error tells what the file holds.
+// LoadRootKey reads the root key, and the older ones below it, from a file that
+// its owner alone may touch. ErrNoRootKey: there is no such file. No error tells
+// what the file holds.
 func LoadRootKey(path string) (*RootKey, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -53,11 +62,11 @@ func LoadRootKey(path string) (*RootKey, error) {
 	if err := checkPrivate(f); err != nil {
 		return nil, fmt.Errorf("root key %s: %w", path, err)
 	}
-	content, err := io.ReadAll(io.LimitReader(f, int64(rootKeyFile)+1))
+	content, err := io.ReadAll(io.LimitReader(f, int64(maxRootKeys*rootKeyLine)+1))
 	if err != nil {
 		return nil, fmt.Errorf("root key: %w", err)
 	}
-	key, err := parseRootKey(string(content))
+	key, err := parseRootKeys(string(content))
 	if err != nil {
 		return nil, fmt.Errorf("root key %s: %w", path, err)
 	}
@@ -81,13 +90,34 @@ func checkPrivate(f *os.File) error {
 	return nil
 }
 
-func parseRootKey(content string) (*RootKey, error) {
-	text := strings.TrimSuffix(strings.TrimSuffix(content, "\n"), "\r")
+// parseRootKeys reads one key per line, the current one first.
+func parseRootKeys(content string) (*RootKey, error) {
+	lines := strings.Split(strings.TrimSuffix(content, "\n"), "\n")
+	if len(lines) > maxRootKeys {
+		return nil, fmt.Errorf("has more than %d lines", maxRootKeys)
+	}
+	var keys []*RootKey
+	for i, line := range lines {
+		key, err := parseRootKey(strings.TrimSuffix(line, "\r"))
+		if err != nil {
+			return nil, fmt.Errorf("line %d %w", i+1, err)
+		}
+		for _, other := range keys {
+			if key.rivals(other) {
+				return nil, fmt.Errorf("line %d holds key %s again, or one that tokens could not tell from it", i+1, other.ID())
+			}
+		}
+		keys = append(keys, key)
+	}
+	keys[0].older = keys[1:]
+	return keys[0], nil
+}
+
+func parseRootKey(text string) (*RootKey, error) {
 	if len(text) != rootKeyText {
 		return nil, fmt.Errorf("has not the length of a root key, %d characters", rootKeyText)
 	}
-	// The decoder's own errors quote a position and are left out. It skips line
-	// breaks inside; then the result is too short.
+	// The decoder's own errors quote a position and are left out.
 	secret, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil || len(secret) != rootKeySize {
 		return nil, fmt.Errorf("is not base64 of %d bytes", rootKeySize)
@@ -95,25 +125,51 @@ func parseRootKey(content string) (*RootKey, error) {
 	return &RootKey{secret: hide([rootKeySize]byte(secret))}, nil
 }
 
+// text is how the key stands in its file.
+func (k *RootKey) text() string {
+	secret := k.secret()
+	return base64.StdEncoding.EncodeToString(secret[:]) + "\n"
+}
+
+// generateRootKey makes a key that no part of a token confuses with others.
+func generateRootKey(others ...*RootKey) *RootKey {
+	for {
+		var secret [rootKeySize]byte
+		rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
+		key := &RootKey{secret: hide(secret)}
+		if !slices.ContainsFunc(others, key.rivals) {
+			return key
+		}
+	}
+}
+
+// rivals reports whether what one of the keys made could be taken for the
+// other's: their subkeys have the same short id in some environment.
+func (k *RootKey) rivals(other *RootKey) bool {
+	return slices.ContainsFunc(environments[:], func(env store.Environment) bool {
+		return subkeyID(k, env) == subkeyID(other, env)
+	})
+}
+
+// All returns the key and, behind it, the older ones of its file.
+func (k *RootKey) All() []*RootKey { return append([]*RootKey{k}, k.older...) }
+
 // CreateRootKey makes a root key and writes it to a new file of mode 0600, in a
 // folder that is made (0700) if need be. When it returns without error the file
 // is on the disk. It fails with an error that is os.ErrExist if the file
 // exists, and never touches that.
 func CreateRootKey(path string) (*RootKey, error) {
-	var secret [rootKeySize]byte
-	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
-	folder := filepath.Dir(path)
+	key, folder := generateRootKey(), filepath.Dir(path)
 	if err := makeFolder(folder); err != nil {
 		return nil, fmt.Errorf("create root key: %w", err)
 	}
-	text := base64.StdEncoding.EncodeToString(secret[:]) + "\n"
-	if err := writeNew(path, text); err != nil {
+	if err := writeNew(path, key.text()); err != nil {
 		return nil, fmt.Errorf("create root key: %w", err)
 	}
 	if err := syncFolder(folder); err != nil {
 		return nil, fmt.Errorf("create root key: %w", err)
 	}
-	return &RootKey{secret: hide(secret)}, nil
+	return key, nil
 }
 
 // writeNew writes a file that must not exist yet, whole or not at all: it is
@@ -121,19 +177,29 @@ func CreateRootKey(path string) (*RootKey, error) {
 // fails if the name is taken. A second process that starts at the same moment
 // therefore reads a whole key or none.
 func writeNew(path, text string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".root-key-*") // O_EXCL, 0600
+	written, err := writeBeside(path, text)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	defer func() { err = errors.Join(err, os.Remove(written)) }()
+	return os.Link(written, path)
+}
+
+// writeBeside writes a file of mode 0600 in the folder of path, and brings its
+// content to the disk.
+func writeBeside(path, text string) (name string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".root-key-*") // O_EXCL, 0600
+	if err != nil {
+		return "", err
+	}
 	_, err = f.WriteString(text)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+		return "", errors.Join(err, os.Remove(f.Name()))
 	}
-	return os.Link(f.Name(), path)
+	return f.Name(), nil
 }
 
 // makeFolder is os.MkdirAll with each new entry brought to the disk.

@@ -126,7 +126,7 @@ func TestLoadRootKeyRefuses(t *testing.T) {
 		"base64url alphabet":          {strings.Repeat("-", rootKeyText-1) + "=", 0o600, "base64"},
 		"33 bytes":                    {base64.StdEncoding.EncodeToString(make([]byte, 33)), 0o600, "base64"},
 		"non-canonical trailing bits": {good[:42] + "5=", 0o600, "base64"},
-		"line end inside":             {good[:20] + "\n" + good[20:43], 0o600, "base64"},
+		"line end inside":             {good[:20] + "\n" + good[20:43], 0o600, "length"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "root.key")
@@ -193,20 +193,20 @@ func TestPrintingKeysRevealsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signing, err := OpenSigningKeys(keyring, []store.SigningKey{record})
+	signing, err := OpenSigningKeys(keyring, []store.SigningKey{record}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	secrets := NewSecrets(keyring)
+	root.older = []*RootKey{{secret: hide([rootKeySize]byte{1, 2, 3})}}
 	type around struct {
 		Root     *RootKey
 		byValue  RootKey
-		keyring  Keyring
 		pointers []any
 	}
-	wrapped := around{root, *root, *keyring, []any{root, keyring}}
+	wrapped := around{root, *root, []any{root, keyring}}
 	var texts []string
-	for _, v := range []any{root, *root, keyring, *keyring, signing, *signing, secrets, wrapped, &wrapped} {
+	for _, v := range []any{root, *root, keyring, signing, *signing, secrets, wrapped, &wrapped} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%08b", "%c"} {
 			texts = append(texts, fmt.Sprintf(verb, v))
 		}

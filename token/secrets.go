@@ -70,8 +70,9 @@ func NewSecrets(k *Keyring) *Secrets {
 // HashSecret hashes a secret that we generated, as $hmac-sha256$<key id>$<hash>.
 // With 160 random bits in it there is nothing to guess, so the hash can be quick.
 func (k *Keyring) HashSecret(secret string) string {
-	sum := k.secret.sum(secret)
-	return hmacPrefix + k.keyID + "$" + base64.RawURLEncoding.EncodeToString(sum[:])
+	set := k.current()
+	sum := set.secret.sum(secret)
+	return hmacPrefix + set.keyID + "$" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // NoSecret stands for the hash of a client or principal that has none or does
@@ -109,15 +110,11 @@ func (s *Secrets) Verify(ctx context.Context, encoded, presented string) (bool, 
 			return fits, err
 		})
 	case strings.HasPrefix(encoded, hmacPrefix):
-		keyID, sum, err := parseHMAC(encoded)
-		if err == nil {
-			err = s.keyring.knows(keyID)
-		}
+		fits, err := s.keyring.fitsSecret(encoded, presented)
 		if err != nil {
 			return false, fmt.Errorf("check secret: %w", err)
 		}
-		want := s.keyring.secret.sum(presented)
-		if subtle.ConstantTimeCompare(want[:], sum) == 1 {
+		if fits {
 			return true, nil
 		}
 	case encoded != "" && !strings.HasPrefix(encoded, noSecretPrefix):
@@ -127,6 +124,34 @@ func (s *Secrets) Verify(ctx context.Context, encoded, presented string) (bool, 
 		_, err := s.fits(s.dummy, presented)
 		return false, err
 	})
+}
+
+// fitsSecret holds a secret against what HashSecret made of one, with whichever
+// root key that was. If that was forgotten, nothing fits.
+func (k *Keyring) fitsSecret(encoded, presented string) (bool, error) {
+	keyID, sum, err := parseHMAC(encoded)
+	if err != nil {
+		return false, err
+	}
+	set := k.find(keyID)
+	if set == nil {
+		return false, nil
+	}
+	want := set.secret.sum(presented)
+	return subtle.ConstantTimeCompare(want[:], sum) == 1, nil
+}
+
+// SecretKeyID names the subkeys that made a hash (HashSecret). It is empty for
+// hashes that need none of them.
+func SecretKeyID(encoded string) string {
+	if !strings.HasPrefix(encoded, hmacPrefix) {
+		return ""
+	}
+	keyID, _, err := parseHMAC(encoded)
+	if err != nil {
+		return ""
+	}
+	return keyID
 }
 
 // share lets simultaneous checks of the same pair wait for one computation. It

@@ -1,7 +1,6 @@
 package token
 
 import (
-	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
@@ -39,16 +38,16 @@ func GenerateSigningKey(k *Keyring, alg string, now time.Time) (store.SigningKey
 	if err != nil {
 		return store.SigningKey{}, fmt.Errorf("make signing key: %w", err)
 	}
-	id := NewID()
+	id, set := NewID(), k.current()
 	return store.SigningKey{
 		Environment: k.Environment(), ID: id, Algorithm: alg,
-		Sealed: k.Seal(der, []byte(id)), SealKeyID: k.KeyID(),
+		Sealed: set.sealed(der, []byte(id)), SealKeyID: set.keyID,
 		Created: now, SignFrom: now,
 	}, nil
 }
 
-// SigningKeys are the keys of an environment that are not retired. They never
-// change; a rotation opens new ones.
+// SigningKeys are the keys of an environment that are neither retired nor
+// killed. They never change; a rotation opens new ones.
 type SigningKeys struct {
 	newestFirst []*signingKey
 	byID        map[string]*signingKey
@@ -61,22 +60,25 @@ type signingKey struct {
 	id        string
 	algorithm string
 	method    jwt.SigningMethod
-	private   crypto.Signer
-	public    jwk
-	header    string // of the tokens that it signs, encoded
+	private   crypto.Signer    // nil: it only verifies
+	verifier  crypto.PublicKey // the public half
+	public    jwk              // the same, as it is published
+	header    string           // of the tokens that it signs, encoded
 	from      time.Time
 	until     time.Time // zero: no end
 }
 
-// OpenSigningKeys unseals the keys of the keyring's environment. Retired ones
-// are left out. It fails if one cannot be opened, as with another root key.
-func OpenSigningKeys(k *Keyring, records []store.SigningKey) (*SigningKeys, error) {
+// OpenSigningKeys unseals the keys of the keyring's environment. Retired and
+// killed ones are left out. It fails if one cannot be opened, as with another
+// root key. Of a key whose private half is not in the store, file may hold it;
+// otherwise that key only verifies.
+func OpenSigningKeys(k *Keyring, records []store.SigningKey, file *KeyFile) (*SigningKeys, error) {
 	s := &SigningKeys{byID: make(map[string]*signingKey)}
 	for i := range records {
-		if !records[i].Retired.IsZero() {
+		if !usable(&records[i]) {
 			continue
 		}
-		key, err := openSigningKey(k, &records[i])
+		key, err := openSigningKey(k, &records[i], file)
 		if err != nil {
 			return nil, fmt.Errorf("signing key %q: %w", records[i].ID, err)
 		}
@@ -86,34 +88,24 @@ func OpenSigningKeys(k *Keyring, records []store.SigningKey) (*SigningKeys, erro
 		s.byID[key.id] = key
 		s.newestFirst = append(s.newestFirst, key)
 	}
-	slices.SortFunc(s.newestFirst, func(a, b *signingKey) int {
-		return cmp.Or(b.from.Compare(a.from), strings.Compare(a.id, b.id))
-	})
+	slices.SortFunc(s.newestFirst, func(a, b *signingKey) int { return newestFirst(a.from, b.from, a.id, b.id) })
 	var err error
 	s.jwks, err = encodeJWKS(s.newestFirst)
 	return s, err
 }
 
-func openSigningKey(k *Keyring, r *store.SigningKey) (*signingKey, error) {
+func openSigningKey(k *Keyring, r *store.SigningKey, file *KeyFile) (*signingKey, error) {
 	if r.Environment != k.Environment() {
 		return nil, fmt.Errorf("belongs to %s and not to %s", r.Environment, k.Environment())
 	}
 	if err := CheckAlgorithm(r.Algorithm); err != nil {
 		return nil, err
 	}
-	der, err := k.Unseal(r.SealKeyID, r.Sealed, []byte(r.ID))
+	verifier, private, err := keyHalves(k, r, file)
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, errors.New("what was sealed is not a PKCS #8 key") // the parser's error might quote it
-	}
-	private, ok := parsed.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", r.Algorithm, errOtherKey)
-	}
-	public, err := algorithms[r.Algorithm].public(private.Public())
+	public, err := algorithms[r.Algorithm].public(verifier)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.Algorithm, err)
 	}
@@ -124,10 +116,36 @@ func openSigningKey(k *Keyring, r *store.SigningKey) (*signingKey, error) {
 	}
 	return &signingKey{
 		id: r.ID, algorithm: r.Algorithm,
-		method: algorithms[r.Algorithm].method, private: private, public: public,
+		method: algorithms[r.Algorithm].method, private: private, verifier: verifier, public: public,
 		header: base64.RawURLEncoding.EncodeToString(header),
 		from:   r.SignFrom, until: r.SignUntil,
 	}, nil
+}
+
+// keyHalves returns the public half of a key, and the private one if it is at
+// hand.
+func keyHalves(k *Keyring, r *store.SigningKey, file *KeyFile) (crypto.PublicKey, crypto.Signer, error) {
+	if len(r.Sealed) == 0 {
+		if file != nil && file.id == r.ID {
+			private := file.private()
+			return private.Public(), private, nil
+		}
+		public, err := x509.ParsePKIXPublicKey(r.Public)
+		return public, nil, err
+	}
+	der, err := k.Unseal(r.SealKeyID, r.Sealed, []byte(r.ID))
+	if err != nil {
+		return nil, nil, err
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, nil, errors.New("what was sealed is not a PKCS #8 key") // the parser's error might quote it
+	}
+	private, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s: %w", r.Algorithm, errOtherKey)
+	}
+	return private.Public(), private, nil
 }
 
 // Algorithms lists what the keys sign with, for the metadata (RFC 8414 §2).
@@ -179,11 +197,19 @@ func (s *SigningKeys) Sign(c Claims, now time.Time) (raw string, keyID string, e
 
 func (s *SigningKeys) signer(now time.Time) *signingKey {
 	for _, key := range s.newestFirst {
-		if !key.from.After(now) && (key.until.IsZero() || now.Before(key.until)) {
+		if key.private != nil && signsAt(key.from, key.until, now) {
 			return key
 		}
 	}
 	return nil
+}
+
+// newestID is the id of the newest key, by which a change is noticed.
+func (s *SigningKeys) newestID() string {
+	if len(s.newestFirst) == 0 {
+		return ""
+	}
+	return s.newestFirst[0].id
 }
 
 // Expect says what a token must be like.
@@ -206,7 +232,7 @@ func (s *SigningKeys) Verify(raw string, e Expect) (Claims, string, error) {
 	if err != nil {
 		return Claims{}, "", err
 	}
-	if key.method.Verify(t.input, t.signature, key.private.Public()) != nil {
+	if key.method.Verify(t.input, t.signature, key.verifier) != nil {
 		return Claims{}, "", &Invalid{Reason: ReasonSignature}
 	}
 	claims, err := t.claims()

@@ -50,7 +50,7 @@ func newForger(tb testing.TB) *forger {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	keys, err := OpenSigningKeys(fixedKeyring(), []store.SigningKey{record})
+	keys, err := OpenSigningKeys(fixedKeyring(), []store.SigningKey{record}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -465,7 +465,7 @@ func TestNewestKeySigns(t *testing.T) {
 		records = append(records, record)
 	}
 	oldest, coming, current := records[0].ID, records[1].ID, records[2].ID
-	keys, err := OpenSigningKeys(k, records)
+	keys, err := OpenSigningKeys(k, records, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -492,7 +492,7 @@ func TestKeySignsUntil(t *testing.T) {
 		t.Fatal(err)
 	}
 	record.SignUntil = instant.Add(time.Hour)
-	keys, err := OpenSigningKeys(k, []store.SigningKey{record})
+	keys, err := OpenSigningKeys(k, []store.SigningKey{record}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -510,7 +510,7 @@ func TestRetiredKeyVerifiesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := OpenSigningKeys(k, []store.SigningKey{record})
+	before, err := OpenSigningKeys(k, []store.SigningKey{record}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -519,7 +519,7 @@ func TestRetiredKeyVerifiesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	record.Retired = instant
-	after, err := OpenSigningKeys(k, []store.SigningKey{record})
+	after, err := OpenSigningKeys(k, []store.SigningKey{record}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -566,7 +566,7 @@ func TestOpenSigningKeysRefuses(t *testing.T) {
 		"key of another curve": {k, changed(func(r *store.SigningKey) { r.Sealed = k.Seal(der, []byte(r.ID)) }), "is a key for another algorithm"},
 		"twice":                {k, []store.SigningKey{record, record}, "two"},
 	} {
-		_, err := OpenSigningKeys(tc.keyring, tc.records)
+		_, err := OpenSigningKeys(tc.keyring, tc.records, nil)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}

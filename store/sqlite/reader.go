@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -161,6 +162,16 @@ func (r reader) TokensOf(env store.Environment, grant string) ([]store.Token, er
 func (r reader) SigningKeys(env store.Environment) ([]store.SigningKey, error) {
 	return list(r.s, keyInto,
 		`SELECT `+keyColumns+` FROM signing_key k WHERE k.environment = ? ORDER BY k.id`, env)
+}
+
+func (r reader) MadeWith(env store.Environment, keyID string, now time.Time) (int, error) {
+	return one(r.s, "tokens", func(n *int) []any { return []any{n} }, `SELECT
+		(SELECT count(*) FROM token t JOIN grants g ON g.environment = t.environment AND g.id = t.grant_id
+			WHERE t.environment = ?1 AND t.key_id = ?2 AND t.revoked = 0 AND (t.expires = 0 OR t.expires > ?3)
+			AND g.revoked = 0 AND (g.expires = 0 OR g.expires > ?3)) +
+		(SELECT count(*) FROM code o JOIN grants g ON g.environment = o.environment AND g.id = o.grant_id
+			WHERE o.environment = ?1 AND o.key_id = ?2 AND o.expires > ?3 AND g.revoked = 0)`,
+		env, keyID, micros(now))
 }
 
 func (r reader) Meta(key string) (string, error) {

@@ -30,6 +30,35 @@ var directoryCases = []testCase{
 			return errors.Join(err1, err2, err3, err4, err5)
 		})
 	}},
+	{"what was made with a subkey is counted", func(w *world) {
+		made := func(keyID string, at time.Time) (n int) {
+			w.view(func(r store.Reader) (err error) {
+				n, err = r.MadeWith(env, keyID, at)
+				return err
+			})
+			return n
+		}
+		w.issue("a") // a code and a refresh token under k1
+		w.issue("b")
+		w.issueTo(grant("c"))
+		w.equal("all", made("k1", now), 6)
+		w.equal("under another subkey", made("k2", now), 0)
+		w.equal("when the codes have expired", made("k1", now.Add(time.Minute)), 3)
+		w.equal("when all have expired", made("k1", now.Add(time.Hour)), 0)
+		w.kill(store.KindGrant, "a")
+		w.kill(store.KindToken, "id-token b")
+		w.equal("without what was revoked", made("k1", now), 3)
+		permanent := refresh("permanent")
+		permanent.Expires, permanent.KeyID = time.Time{}, "k2"
+		_, err := w.Issue(w.ctx, store.Issue{Grant: grant("d"), Tokens: []store.Token{permanent}})
+		w.must(err)
+		w.equal("permanent", made("k2", now.AddDate(100, 0, 0)), 1)
+		w.view(func(r store.Reader) error {
+			n, err := r.MadeWith(store.Production, "k1", now)
+			w.equal("in the other environment", n, 0)
+			return err
+		})
+	}},
 	{"unknown ids", func(w *world) {
 		w.view(func(r store.Reader) error {
 			_, err1 := r.Principal(env, "x")
