@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -205,11 +204,9 @@ func listPersonal(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := false
-	if asked["all"] != "" {
-		if all, err = strconv.ParseBool(asked["all"]); err != nil {
-			return nil, refuse(http.StatusBadRequest, "all %q: expected true or false", asked["all"])
-		}
+	all, err := parseAll(asked["all"])
+	if err != nil {
+		return nil, err
 	}
 	var shown []personalToken
 	err = c.view(func(tx store.Reader) error {

@@ -41,7 +41,7 @@ func listGrantsCommand() *cobra.Command {
 }
 
 func allFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("all", false, "list also what is left out otherwise: dead grants, requests that are no streams")
+	return cmd.Flags().Bool("all", false, "list also what is left out otherwise: dead grants and tokens, requests that are no streams")
 }
 
 func limitFlag(cmd *cobra.Command) *int {

@@ -25,9 +25,10 @@ in; "caddy bearer token revoke" ends it at once.`,
 	}
 	flags := cmd.Flags()
 	principal := flags.String("principal", "", "the user or service account that the token acts for")
+	completeFlag(cmd, "principal", completePrincipals)
 	label := flags.String("label", "", "a name by which its owner tells the token from others")
-	scopes := flags.String("scopes", "", "what it may do, separated by blanks or commas")
-	accounts := flags.String("accounts", "", "the accounts that it is for, separated by blanks or commas (default: all that are open to the principal)")
+	scopes := flags.String("scopes", "", "the most that it may carry, separated by blanks or commas")
+	accounts := flags.String("accounts", "", "the token's accounts, separated by blanks or commas (default: all that are open to the principal)")
 	expires := flags.String("expires", "", "when it ends: after a time (90d) or at a date (2027-01-01, its beginning in UTC) (default: never)")
 	allow := flags.StringSlice("allow", nil, "a network or address that it may be used from; may be repeated (default: from anywhere)")
 	rate := flags.String("rate", "", "how often it may be used, as in 10/s or 600/m (default: without limit)")
@@ -63,15 +64,12 @@ listed by their grants: "caddy bearer grant list".`,
 			"  caddy bearer token list --principal treasury --all",
 		Args: takes(),
 	}
-	principal := cmd.Flags().String("principal", "", "only tokens of this user or service account")
-	all := cmd.Flags().Bool("all", false, "dead tokens too")
-	limit := cmd.Flags().Int("limit", defaultLimit, "list so many at most, up to "+strconv.Itoa(maxLimit))
+	filters := filterFlags(cmd, "principal")
+	all := allFlag(cmd)
+	limit := limitFlag(cmd)
 	cmd.RunE = onServer(func(c *adminClient, _ []string) error {
-		query := url.Values{"all": {strconv.FormatBool(*all)}, "limit": {strconv.Itoa(*limit)}}
-		if *principal != "" {
-			query.Set("principal", *principal)
-		}
-		return ask(c, "GET", []string{"personal-tokens"}, query.Encode(), nil, func(t *table, answer *map[string][]personalToken) {
+		query := filters.query(c, url.Values{"all": {strconv.FormatBool(*all)}, "limit": {strconv.Itoa(*limit)}})
+		return ask(c, "GET", []string{"personal-tokens"}, query, nil, func(t *table, answer *map[string][]personalToken) {
 			t.row("ID", "LABEL", "PRINCIPAL", "STATUS", "CREATED", "EXPIRES", "USED", "ACCOUNTS", "SCOPES", "NETWORKS", "RATE")
 			for _, p := range (*answer)["personal_tokens"] {
 				t.row(p.ID, p.Label, p.Principal, p.Status, p.Created, p.Expires, p.Used, p.Accounts, p.Scopes, networkTexts(&p), p.Rate)

@@ -10,8 +10,9 @@ func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token <command>",
 		Short: "Issues, lists, identifies and revokes tokens",
-		Long: `Issues and lists personal tokens; identifies and revokes tokens of any kind. A token is read from standard input or a file,
-never from an argument: everyone on a machine sees the arguments of programs.`,
+		Long: `Issues and lists personal tokens; identifies and revokes tokens of any kind. A
+token is read from standard input or a file, never from an argument: everyone on
+a machine sees the arguments of programs.`,
 	}
 	return forServer(group(cmd, issueTokenCommand(), listTokensCommand(), showTokenCommand(), revokeTokenCommand()))
 }

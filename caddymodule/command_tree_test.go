@@ -68,6 +68,8 @@ var secondMeanings = map[string]string{
 	"bearer bind scopes":                 "of a binding, not of a party",
 	"bearer service-account bind scopes": "as above",
 	"bearer policy explain scopes":       "of a token",
+	"bearer policy explain accounts":     "without a server there are none by default",
+	"bearer token issue principal":       "whose token it will be, not which are listed",
 }
 
 // A flag is called the same, is of the same type and means the same wherever it
@@ -152,7 +154,7 @@ func TestCompletion(t *testing.T) {
 		want      string
 		directive string
 	}{
-		{"client show ", clientID, noFiles},
+		{"client show ", clientID + " personal-token", noFiles},
 		{"client show x ", "", noFiles},
 		{"service-account disable ", serviceID, noFiles},
 		{"user revoke ", "alice", noFiles},
@@ -162,7 +164,7 @@ func TestCompletion(t *testing.T) {
 		{"service-account bind ", serviceID, noFiles},
 		{"grant revoke ", id, noFiles},
 		{"streams list --grant ", id, noFiles},
-		{"streams list --client ", clientID, noFiles},
+		{"streams list --client ", clientID + " personal-token", noFiles},
 		{"client list --environment ", "sandbox", noFiles},
 		{"operator rotate --role ", "read revoke admin", noFiles},
 		{"account add 7 --kind ", "bank trading", noFiles},

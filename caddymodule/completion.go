@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
 // completionTimeout bounds what a person waits for after the tab key.
@@ -70,11 +72,12 @@ func completeRecords(path, member string) completion {
 	}
 }
 
+// completePrincipals leaves out the client that is built in: nothing acts for it.
 func completePrincipals(cmd *cobra.Command) (found []string) {
 	for _, kind := range [][2]string{{"users", "users"}, {"service-accounts", "service_accounts"}, {"clients", "clients"}} {
 		found = append(found, completeRecords(kind[0], kind[1])(cmd)...)
 	}
-	return found
+	return slices.DeleteFunc(found, func(id string) bool { return strings.HasPrefix(id, store.PersonalClient+"\t") })
 }
 
 func completeGrants(cmd *cobra.Command) (found []string) {

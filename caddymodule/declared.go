@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -209,7 +210,11 @@ func declaredChange(tx *change, kind store.Kind, id string) error {
 	if err := tx.raise(kind, id); err != nil {
 		return err
 	}
-	return tx.recordDeclared(string(kind)+".revoke", string(kind)+":"+id)
+	what, given := strings.CutSuffix(string(kind), "_given")
+	if given {
+		return tx.recordDeclared(what+".give", what+":"+id)
+	}
+	return tx.recordDeclared(what+".revoke", what+":"+id)
 }
 
 // recordDeclared leaves a line in the audit trail for what the configuration

@@ -535,7 +535,7 @@ func TestDeclaredChangesAreInTheAuditTrail(t *testing.T) {
 	slices.Reverse(got)
 	want := []string{
 		"client.add", "client.rotate_secret", "client.rotate_secret", "client_rights.revoke",
-		"client.revoke", "client.enable", "client_rights.revoke",
+		"client.revoke", "client.enable", "client_rights.give",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
