@@ -54,6 +54,7 @@ func adminRoutes() []adminRoute {
 		[]adminRoute{
 			{"GET", "/environments", roleRead, listEnvironments},
 			{"GET", "/policies", roleRead, listPolicies},
+			{"POST", "/backup", roleAdmin, makeBackup},
 			{"GET", inEnvironment + "/revocations", roleRead, listRevocations},
 			{"GET", inEnvironment + "/grants", roleRead, listGrants},
 			{"GET", inEnvironment + "/grants/{id}", roleRead, showGrant},
@@ -122,6 +123,9 @@ func (route adminRoute) ServeHTTP(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return c.failure(err)
 	}
+	if file, ok := answer.(*answerFile); ok {
+		return file.send(w)
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return err
@@ -177,7 +181,7 @@ func (c *adminCall) view(read func(store.Reader) error) error {
 // the transaction has begun, the caller may hang up: the store finishes it.
 func (c *adminCall) change(action, target, reason string, do func(*change) error) error {
 	now := time.Now().UTC()
-	return c.store().Update(c.request.Context(), func(tx store.Writer) error {
+	err := c.store().Update(c.request.Context(), func(tx store.Writer) error {
 		if err := do(&change{tx, c.env, now, c.authority.Retention(), reason}); err != nil {
 			return err
 		}
@@ -185,6 +189,11 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 		event.Environment, event.At = c.env, now
 		return tx.Record(event)
 	})
+	if err == nil {
+		// An older copy of the database knows nothing of it.
+		c.app.runtime.journal.Load().Note(c.env, action, target)
+	}
+	return err
 }
 
 // event is a line of the audit trail that says who did what.

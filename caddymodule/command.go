@@ -22,8 +22,8 @@ func init() {
 }
 
 const bearerHelp = `Manages what the app "bearer" of a running Caddy keeps: clients, service
-accounts, accounts, grants and tokens. It also checks policy files and hashes
-secrets, for which no server is needed.
+accounts, accounts, grants and tokens; and backs it up. It also checks policy
+files, hashes secrets and restores backups, for which no server is needed.
 
 Commands for a server find it as "caddy reload" does: by --address, by the
 "admin" option of the file that --config names, by CADDY_ADMIN, or at
@@ -45,7 +45,7 @@ func bearerCommand(cmd *cobra.Command) {
 	cmd.Use = "bearer <command>"
 	group(cmd,
 		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(accountWords),
-		grantCommand(), tokenCommand(), policyCommand(), hashSecretCommand(),
+		grantCommand(), tokenCommand(), policyCommand(), hashSecretCommand(), backupCommand(), restoreCommand(),
 	)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{err}) })
 }

@@ -14,6 +14,7 @@
 //   - log.go        the record of what is revoked
 //   - collect.go    what is deleted, and when
 //   - reader.go, writer.go  the cold paths
+//   - backup.go, restore.go  copies, and what is done to one before it is served
 package sqlite
 
 import (
@@ -77,6 +78,7 @@ type Store struct {
 	read     *sql.DB
 	readers  chan *session // those that are free
 	queue    chan *job
+	path     string
 	identity string
 	ended    chan struct{} // closed when the committer has come to its end
 
@@ -99,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("sqlite: %s: %w", o.Path, err)
 	}
 	o.defaults()
-	s := &Store{queue: make(chan *job, batchMax), ended: make(chan struct{})}
+	s := &Store{path: path, queue: make(chan *job, batchMax), ended: make(chan struct{})}
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("sqlite: %s: %w", path, errors.Join(err, s.release()))
 	}
@@ -131,6 +133,9 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 		return err
 	}
 	if s.lock, err = acquire(ctx, path, o.LockWait); err != nil {
+		return err
+	}
+	if err = sweep(path); err != nil {
 		return err
 	}
 	if s.write, err = openWriter(ctx, path, o.LockWait); err != nil {
