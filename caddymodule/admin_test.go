@@ -50,7 +50,7 @@ func newAdminWorld(t *testing.T, change ...func(*App)) *adminWorld {
 
 		RevocationJournalFile: filepath.Join(dir, "revocations.journal"),
 
-		Policies:          map[string]string{"test": filepath.Join(dir, "policy.yaml")},
+		Policies: map[string]string{"test": filepath.Join(dir, "policy.yaml")},
 		Environments: map[store.Environment]*Environment{store.Sandbox: {
 			Issuer: "https://auth.test", Audience: "https://api.test",
 			Accounts:        []*Account{{ID: "1"}},
