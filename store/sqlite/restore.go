@@ -59,18 +59,18 @@ type Changed struct {
 
 // Restored says what was done.
 type Restored struct {
-	Identity    string   `json:"identity"`
-	Generation  int64    `json:"generation"`
-	Aside       string   `json:"kept_aside,omitzero"` // where the database that was there is now
-	Replayed    int      `json:"replayed"`            // revocations that the copy did not know
-	Grants      int64    `json:"grants_ended"`
-	Parties     int      `json:"parties_ended"` // principals, clients and accounts under which everything ended
-	Keys        int64    `json:"signing_keys_retired"`
-	Refresh     int64    `json:"refresh_tokens_ended"`
-	Codes       int64    `json:"codes_ended"`
-	Disabled    []string `json:"disabled,omitempty"` // records, as environment target
-	Unknown     []string `json:"unknown,omitempty"`  // records that were changed and that the copy doesn't have, or that are none
-	Revocations []store.Revocation `json:"-"` // all that the log has now
+	Identity    string             `json:"identity"`
+	Generation  int64              `json:"generation"`
+	Aside       string             `json:"kept_aside,omitzero"` // where the database that was there is now
+	Replayed    int                `json:"replayed"`            // revocations that the copy did not know
+	Grants      int64              `json:"grants_ended"`
+	Parties     int                `json:"parties_ended"` // principals, clients and accounts under which everything ended
+	Keys        int64              `json:"signing_keys_retired"`
+	Refresh     int64              `json:"refresh_tokens_ended"`
+	Codes       int64              `json:"codes_ended"`
+	Disabled    []string           `json:"disabled,omitempty"` // records, as environment target
+	Unknown     []string           `json:"unknown,omitempty"`  // records that were changed and that the copy doesn't have, or that are none
+	Revocations []store.Revocation `json:"-"`                  // all that the log has now
 }
 
 // restoreSuffix is where a copy is made ready, behind the name of the database.
@@ -255,13 +255,14 @@ func (r *Restoration) replay(t *tx, done *Restored) error {
 			return err
 		}
 	}
+	// Whether they have expired is not asked: the clock of this moment may be wrong.
 	var err error
-	if done.Codes, err = t.exec(`UPDATE code SET used = ?, used_by = '' WHERE used = 0 AND expires > ?`,
-		micros(r.At), micros(r.At)); err != nil || r.KeepRefresh {
+	done.Codes, err = t.exec(`UPDATE code SET used = ?, used_by = '' WHERE used = 0`, micros(r.At))
+	if err != nil || r.KeepRefresh {
 		return err
 	}
-	done.Refresh, err = t.exec(`UPDATE token SET revoked = ? WHERE class = ? AND revoked = 0 AND (expires = 0 OR expires > ?)`,
-		micros(r.At), store.Refresh, micros(r.At))
+	done.Refresh, err = t.exec(`UPDATE token SET revoked = ? WHERE class = ? AND revoked = 0 AND successor IS NULL`,
+		micros(r.At), store.Refresh)
 	return err
 }
 
