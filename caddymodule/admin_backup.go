@@ -45,6 +45,9 @@ func makeBackup(c *adminCall) (any, error) {
 		}
 		return nil
 	})
+	if err == nil {
+		err = rt.journal.Load().Raise(c.request.Context())
+	}
 	var path string
 	if err == nil {
 		path, err = st.Backup(c.request.Context(), now)

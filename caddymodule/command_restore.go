@@ -169,6 +169,7 @@ func (r *restore) readJournal() error {
 	case err == nil:
 		r.content = content
 	}
+	err = nil
 	switch r.Choice {
 	case sqlite.Replay:
 		err = r.checkReplay()

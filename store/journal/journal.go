@@ -131,7 +131,7 @@ func (j *Journal) Keep(ctx context.Context) {
 		case <-j.wake:
 			j.catchUp(ctx)
 		case <-minute.C:
-			if err := j.raise(ctx); err != nil && ctx.Err() == nil {
+			if err := j.Raise(ctx); err != nil && ctx.Err() == nil {
 				j.log.Warn("the generation of the store could not be raised; it is tried again in a minute", zap.Error(err))
 			}
 		}
@@ -155,8 +155,9 @@ func (j *Journal) catchUp(ctx context.Context) {
 	}
 }
 
-// raise begins a new generation, in the database first.
-func (j *Journal) raise(ctx context.Context) error {
+// Raise begins a new generation, in the database first. Before a copy is made,
+// it parts what operators did before from what they did after.
+func (j *Journal) Raise(ctx context.Context) error {
 	j.rewriting.Lock()
 	defer j.rewriting.Unlock()
 	next := j.generation + 1 // nobody else changes it

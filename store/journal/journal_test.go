@@ -163,7 +163,7 @@ func TestGenerationRisesWithEachOpeningAndWithTime(t *testing.T) {
 	w.equal("at first", w.read().Generation, 1)
 	w.must(w.reopen())
 	w.equal("opened again", w.read().Generation, 2)
-	w.must(w.journal.Load().raise(t.Context()))
+	w.must(w.journal.Load().Raise(t.Context()))
 	w.equal("a minute later", w.read().Generation, 3)
 	st, err := stateOf(t.Context(), w.store)
 	w.must(err)
@@ -183,7 +183,7 @@ func (w *world) copyDatabase(from, to string) {
 func TestOlderDatabaseInThePlaceOfThePresentOne(t *testing.T) {
 	for name, since := range map[string]func(*world){
 		"a token was revoked": func(w *world) { w.revoke("since") },
-		"a minute has passed": func(w *world) { w.must(w.journal.Load().raise(t.Context())) },
+		"a minute has passed": func(w *world) { w.must(w.journal.Load().Raise(t.Context())) },
 		"it was started once": func(*world) {},
 		"a revocation that was raised": func(w *world) {
 			_, err := w.store.Revoke(t.Context(), store.Revocation{Environment: env, Kind: store.KindPrincipal, Target: "ann", At: w.now()}, store.Event{})
@@ -350,7 +350,7 @@ func TestCompaction(t *testing.T) {
 	}
 	w.equal("before", len(w.read().Revocations), 4)
 	w.clock.Add(3600)
-	w.must(w.journal.Load().raise(t.Context()))
+	w.must(w.journal.Load().Raise(t.Context()))
 	_, err := w.store.Collect(t.Context(), store.Collect{Environment: env, Now: w.now(), Keep: time.Hour, Limit: 100})
 	w.must(err)
 	w.clock.Add(-7200) // the clock is set right again
@@ -369,7 +369,7 @@ func TestFileThatHasGrownIsWrittenAnew(t *testing.T) {
 		j.Note(env, "client.set", "client:"+strings.Repeat("x", 64<<10)+fmt.Sprint(i%2))
 	}
 	grown := len(w.bytes())
-	w.must(j.raise(t.Context()))
+	w.must(j.Raise(t.Context()))
 	if now := len(w.bytes()); grown < 2<<20 || now > grown/8 {
 		t.Errorf("%d bytes before, %d after", grown, now)
 	}
