@@ -94,7 +94,7 @@ type outage struct {
 	*server
 	demo, account, bot, treasury, leaky pair
 
-	revoked, killed, alive, byBot, byTreasury tokens
+	revoked, ended, alive, byBot, byTreasury tokens
 }
 
 func newOutage(t *testing.T) *outage {
@@ -105,10 +105,10 @@ func newOutage(t *testing.T) *outage {
 	}
 	o.bot, o.leaky, o.treasury = add("client", "bot"), add("client", "leaky"), add("service-account", "treasury")
 	o.bearer("service-account", "bind", "treasury", "1")
-	o.revoked, o.killed, o.alive = o.obtain("read:accounts"), o.obtain("read:accounts"), o.obtain("read:accounts")
+	o.revoked, o.ended, o.alive = o.obtain("read:accounts"), o.obtain("read:accounts"), o.obtain("read:accounts")
 	o.byBot, _ = o.obtainFor(o.account, o.bot)
 	o.byTreasury, _ = o.obtainFor(o.treasury, o.demo)
-	for _, token := range []tokens{o.revoked, o.killed, o.alive, o.byBot, o.byTreasury} {
+	for _, token := range []tokens{o.revoked, o.ended, o.alive, o.byBot, o.byTreasury} {
 		if !o.passes(token.Access) {
 			t.Fatal("a token doesn't pass before anything happened")
 		}
@@ -116,11 +116,11 @@ func newOutage(t *testing.T) *outage {
 	o.bearer("backup", o.path("backup.db"))
 
 	o.revoke(o.revoked.Access)
-	o.revoke(o.killed.Refresh)
+	o.revoke(o.ended.Refresh)
 	o.bearer("client", "disable", "bot")
 	o.bearer("client", "rotate-secret", "leaky")
 	o.bearer("service-account", "revoke", "treasury")
-	o.server.kill()
+	o.kill()
 	return o
 }
 
@@ -143,7 +143,7 @@ func TestOlderDatabaseInThePlaceOfThePresentOne(t *testing.T) {
 		}
 	}
 	o.start()
-	for name, dead := range map[string]tokens{"revoked": o.revoked, "its grant revoked": o.killed, "its client disabled": o.byBot, "its principal killed": o.byTreasury} {
+	for name, dead := range map[string]tokens{"revoked": o.revoked, "its grant revoked": o.ended, "its client disabled": o.byBot, "its principal killed": o.byTreasury} {
 		if o.passes(dead.Access) {
 			t.Errorf("%s: it lives again", name)
 		}
@@ -187,7 +187,7 @@ func TestJournalLostAndEverythingEnded(t *testing.T) {
 	}
 	o.bearer("restore", o.path("backup.db"), "--database", o.path("bearer.db"), "--revocation-journal", o.path("revocations.journal"), "--end-all")
 	o.start()
-	for name, dead := range map[string]tokens{"a": o.revoked, "b": o.killed, "c": o.alive, "d": o.byBot, "e": o.byTreasury} {
+	for name, dead := range map[string]tokens{"a": o.revoked, "b": o.ended, "c": o.alive, "d": o.byBot, "e": o.byTreasury} {
 		if o.passes(dead.Access) {
 			t.Errorf("%s lives", name)
 		}
@@ -203,7 +203,7 @@ func TestJournalLostAndEverythingEnded(t *testing.T) {
 		t.Error("a new client's token doesn't pass")
 	}
 	// The journal that was begun knows the backup for what it is.
-	o.server.kill()
+	o.kill()
 	o.put("backup.db", "bearer.db")
 	if complaint := o.startAndFail(); !strings.Contains(complaint, "older copy") {
 		t.Errorf("the same backup again: %s", complaint)

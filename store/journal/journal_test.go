@@ -425,10 +425,8 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 	w := newWorld(t)
 	w.revoke("before")
 	j := w.journal.Load()
-	_ = j.file.file.Close() // every write fails from here on
-	folder := filepath.Dir(w.path)
-	w.must(os.Rename(folder, folder+".away"))
-	w.must(os.WriteFile(folder, nil, 0o600)) // and nothing can be made
+	_ = j.file.file.Close()                              // every write fails from here on
+	w.must(os.MkdirAll(w.path+".new/in the way", 0o700)) // and nothing can be made
 	w.revoke("meanwhile")
 	w.revoke("later")
 	if n := w.logged.FilterMessageSnippet("cannot be written").Len(); n != 1 {
@@ -443,8 +441,7 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 		j.Keep(ctx)
 		close(kept)
 	}()
-	w.must(os.Remove(folder))
-	w.must(os.Rename(folder+".away", folder))
+	w.must(os.RemoveAll(w.path + ".new"))
 	for deadline := time.Now().Add(20 * time.Second); w.logged.FilterMessageSnippet("complete again").Len() == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it didn't catch up")
