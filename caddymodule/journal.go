@@ -49,7 +49,7 @@ func (rt *runtime) wayOut(err error, path string) error {
 		choices = "Without it nobody knows whether the database is an older copy. Put the file back, or name it with revocation_journal; or, to end all tokens and grants, run: " +
 			command + " --end-all ; only if nothing newer than this database ever existed: the same with --as-is"
 	case errors.Is(err, journal.ErrOtherStore):
-		choices = "Name the journal of this database with revocation_journal; or, to end all tokens and grants, run: " + command + " --end-all"
+		choices = "Name the journal of this database with revocation_journal; if the database is a new one, move that file away; or, to end all tokens and grants, run: " + command + " --end-all"
 	case errors.Is(err, journal.ErrDamaged):
 		choices = "Put a copy of the journal back; or, to end all tokens and grants, run: " + command +
 			" --end-all ; only if nothing newer than this database ever existed: the same with --as-is"

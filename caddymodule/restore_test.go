@@ -432,3 +432,47 @@ func TestReloadMovesTheJournal(t *testing.T) {
 		t.Error("a revoked token lives")
 	}
 }
+
+func TestStartWithAJournalThatCannotBeUsed(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(*server)
+		want  []string
+	}{
+		"nowhere to write": {
+			func(s *server) { // a file where the folder should be: even root can't write below it
+				s.write("file", "")
+				s.config = strings.Replace(s.config, s.path("revocations.journal"), s.path("file/journal"), 1)
+			},
+			[]string{"file/journal", "not a directory"},
+		},
+		"open to others": {
+			func(s *server) {
+				s.write("revocations.journal", "x")
+				if err := os.Chmod(s.path("revocations.journal"), 0o644); err != nil {
+					s.t.Fatal(err)
+				}
+			},
+			[]string{"revocations.journal has mode 0644", "chmod 600"},
+		},
+		"a folder": {
+			func(s *server) {
+				if err := os.Mkdir(s.path("revocations.journal"), 0o700); err != nil {
+					s.t.Fatal(err)
+				}
+			},
+			[]string{"revocations.journal", "not a regular file"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			test.spoil(s)
+			complaint := s.startAndFail()
+			for _, want := range test.want {
+				if !strings.Contains(complaint, want) {
+					t.Errorf("the complaint does not say %q:\n%s", want, complaint)
+				}
+			}
+		})
+	}
+}

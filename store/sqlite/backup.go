@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // metaBackup is where a copy says when it was made; the database itself has no
@@ -31,12 +33,17 @@ var ErrNoRoom = errors.New("there is no room for a copy of the database")
 // path; the caller removes it. The copy is of one instant: it has all that was
 // committed before Backup was called, and of each transaction all or nothing.
 // Writers don't wait for it. It has a mark that says that it is a copy, made at
-// the given instant. When ctx ends, the copying does. ErrNoRoom.
+// the given instant. When ctx ends or the Store is closed, the copying ends.
+// ErrNoRoom.
 func (s *Store) Backup(ctx context.Context, at time.Time) (path string, err error) {
 	if err := s.enter(); err != nil {
 		return "", err
 	}
 	defer s.leave()
+	// Closing waits for the calls under way, and copying may take minutes.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
 	if err := s.checkRoom(ctx); err != nil {
 		return "", fmt.Errorf("backup: %w", err)
 	}
@@ -53,10 +60,15 @@ func (s *Store) Backup(ctx context.Context, at time.Time) (path string, err erro
 	if err == nil {
 		err = mark(ctx, path, at)
 	}
-	if err != nil {
-		return "", fmt.Errorf("backup: %w", errors.Join(err, os.Remove(path)))
+	switch {
+	case err == nil:
+		return path, nil
+	case s.closing.Err() != nil:
+		err = unavailable(errors.New("it is closing"))
+	case code(err) == sqlite3.SQLITE_FULL:
+		err = fmt.Errorf("%w: %w", ErrNoRoom, err)
 	}
-	return path, nil
+	return "", fmt.Errorf("backup: %w", errors.Join(err, os.Remove(path)))
 }
 
 // checkRoom refuses a copy that would fill the disk of the database.

@@ -101,6 +101,17 @@ func TestBackupLeavesNothingBehindWhenItFails(t *testing.T) {
 	}
 }
 
+func TestClosingEndsABackup(t *testing.T) {
+	s := opened(t, Options{})
+	s.ending() // what Close does first
+	if _, err := s.Backup(t.Context(), now); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := filepath.Glob(s.path + backupSuffix + "*"); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestOpenRemovesAnUnfinishedBackup(t *testing.T) {
 	path := inside(t)
 	left, other := path+backupSuffix+"123", path+".before-20260504T120000Z"
@@ -305,7 +316,7 @@ func TestEverythingEnded(t *testing.T) {
 		c, err2 := r.Client(env, "app")
 		a, err3 := r.Account(env, "1001")
 		keys, err4 := r.SigningKeys(env)
-		if p.Epoch <= leap || c.Epoch <= leap || a.Epoch <= leap || keys[0].Retired.IsZero() {
+		if p.Epoch <= leap || c.Epoch <= leap || a.Epoch <= leap || keys[0].Epoch <= leap || keys[0].Retired.IsZero() {
 			t.Errorf("%+v %+v %+v %+v", p, c, a, keys)
 		}
 		if p.Status != store.Active || c.Status != store.Active {

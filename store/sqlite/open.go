@@ -86,6 +86,9 @@ type Store struct {
 	closed bool
 	inside sync.WaitGroup // calls under way
 
+	closing context.Context // ends when Close is called
+	ending  context.CancelFunc
+
 	shutting sync.Once
 	shut     error // of Close
 }
@@ -102,6 +105,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	o.defaults()
 	s := &Store{path: path, queue: make(chan *job, batchMax), ended: make(chan struct{})}
+	s.closing, s.ending = context.WithCancel(context.Background())
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("sqlite: %s: %w", path, errors.Join(err, s.release()))
 	}
@@ -242,6 +246,7 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
+		s.ending()
 		s.inside.Wait()
 		close(s.queue)
 		<-s.ended

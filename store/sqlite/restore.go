@@ -100,10 +100,8 @@ func Restore(ctx context.Context, r Restoration) (Restored, error) {
 
 func (r *Restoration) run(ctx context.Context, path string) (done Restored, err error) {
 	ready := path + restoreSuffix
-	for _, file := range []string{ready, ready + "-wal", ready + "-shm"} { // of one that was interrupted
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return done, err
-		}
+	if err := remove(ready); err != nil { // of one that was interrupted
+		return done, err
 	}
 	if err := create(ready); err != nil {
 		return done, err
@@ -119,10 +117,20 @@ func (r *Restoration) run(ctx context.Context, path string) (done Restored, err 
 		_, err = Inspect(ctx, ready)
 	}
 	if err != nil {
-		return done, errors.Join(err, os.Remove(ready))
+		return done, errors.Join(err, remove(ready))
 	}
 	done.Aside, err = exchange(ready, path, r.At)
 	return done, err
+}
+
+// remove removes what may be there of a database that nobody has open.
+func remove(path string) error {
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // exchange puts a database in the place of another, which is kept under another
@@ -303,7 +311,7 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 		return err
 	}
 	for _, kind := range []store.Kind{store.KindPrincipal, store.KindClient, store.KindAccount} {
-		ended, err := t.raiseAll(kind, r.At)
+		ended, err := t.raiseAll(kind, string(kind), r.At) // these are named after their tables
 		if err != nil {
 			return err
 		}
@@ -311,6 +319,9 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 	}
 	// Tokens of parties that the copy doesn't know carry no number that could be
 	// ended, but they were signed. The next start makes new keys.
+	if _, err := t.raiseAll(store.KindKey, "signing_key", r.At); err != nil {
+		return err
+	}
 	if done.Keys, err = t.exec(`UPDATE signing_key SET retired = ? WHERE retired = 0 OR retired > ?`, micros(r.At), micros(r.At)); err != nil {
 		return err
 	}
@@ -321,12 +332,12 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 
 const restoredReason = "restored"
 
-// raiseAll ends everything under all parties of a kind.
-func (t *tx) raiseAll(kind store.Kind, at time.Time) (ended int, err error) {
+// raiseAll ends everything under all that a table has.
+func (t *tx) raiseAll(kind store.Kind, table string, at time.Time) (ended int, err error) {
 	revs, err := list(t.session, func(rev *store.Revocation) []any {
 		rev.Kind, rev.At, rev.Reason = kind, at, restoredReason
 		return []any{(*string)(&rev.Environment), &rev.Target}
-	}, `SELECT environment, id FROM `+string(kind)+` ORDER BY environment, id`) // these kinds are named after their tables
+	}, `SELECT environment, id FROM `+table+` ORDER BY environment, id`)
 	for _, rev := range revs {
 		if _, _, err := t.revoke(rev); err != nil {
 			return ended, err
