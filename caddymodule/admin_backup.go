@@ -36,8 +36,12 @@ func makeBackup(c *adminCall) (any, error) {
 	}
 	now := time.Now().UTC()
 	err := c.store().Update(c.request.Context(), func(tx store.Writer) error {
+		identity, err := tx.Meta("identity")
+		if err != nil {
+			return err
+		}
 		for _, env := range sortedKeys(c.app.Environments) {
-			event := c.event("store.backup", "store:"+rt.key)
+			event := c.event("store.backup", "store:"+identity)
 			event.Environment, event.At = env, now
 			if err := tx.Record(event); err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -48,8 +49,9 @@ type Journal struct {
 
 	mu         sync.Mutex
 	path       string
-	file       *draft // nil after Close
-	compact    int64  // its size when it was written anew
+	file       *draft
+	closed     bool
+	compact    int64 // its size when it was written anew
 	generation int64
 	began      time.Time // the generation
 	notes      map[noteKey]Note
@@ -91,7 +93,7 @@ func (j *Journal) append(lines ...line) {
 	if j.gathering {
 		j.gathered = append(j.gathered, lines...)
 	}
-	if j.file == nil || j.behind {
+	if j.closed || j.behind {
 		return
 	}
 	err := j.file.write(lines)
@@ -167,7 +169,7 @@ func (j *Journal) Raise(ctx context.Context) error {
 	j.mu.Lock()
 	j.generation, j.began = next, j.now().UTC()
 	j.append(line{Generation: next, At: j.began})
-	grown := j.file != nil && j.file.size > 2*j.compact+slack
+	grown := j.file.size > 2*j.compact+slack
 	j.mu.Unlock()
 	if !grown {
 		return nil
@@ -216,6 +218,9 @@ func (j *Journal) write(ctx context.Context, path string) error {
 	j.gathering, j.gathered = false, nil
 	if err != nil {
 		return err
+	}
+	if j.closed {
+		return fresh.discard(os.ErrClosed)
 	}
 	compact := fresh.size
 	if err := fresh.write(gathered); err != nil {
@@ -287,12 +292,11 @@ func (j *Journal) Path() string {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file == nil {
+	if j.closed {
 		return nil
 	}
-	err := j.file.file.Close()
-	j.file = nil
-	if err != nil {
+	j.closed = true
+	if err := j.file.file.Close(); err != nil {
 		return fmt.Errorf("revocation journal: %w", err)
 	}
 	return nil

@@ -63,7 +63,10 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	if err := setGeneration(ctx, o.Store, j.generation); err != nil {
 		return nil, err
 	}
-	return j, j.rewrite(ctx, "")
+	if err := j.rewrite(ctx, ""); err != nil {
+		return nil, err
+	}
+	return j, nil
 }
 
 // read reads a journal; nil: there is none.

@@ -21,6 +21,7 @@ func TestBackupWhileEverybodyWrites(t *testing.T) {
 	s := opened(t, Options{})
 	var mu sync.Mutex
 	acknowledged := map[string][]string{}
+	rounds := make(chan struct{}, 1000) // one for each revocation that was acknowledged
 	ctx, stop := context.WithCancel(t.Context())
 	var writers sync.WaitGroup
 	for w := range 8 {
@@ -38,20 +39,27 @@ func TestBackupWhileEverybodyWrites(t *testing.T) {
 				} {
 					if err := step.run(); err != nil {
 						t.Error(err)
+						stop()
 						return
 					}
 					mu.Lock()
 					acknowledged[step.name] = append(acknowledged[step.name], id)
 					mu.Unlock()
 				}
+				select {
+				case rounds <- struct{}{}:
+				case <-ctx.Done():
+				}
 			}
 		})
 	}
-	for range 3 {
-		for enough := 0; enough < 40; {
-			mu.Lock()
-			enough = len(acknowledged["revoked"])
-			mu.Unlock()
+	for range 2 {
+		for range 20 {
+			select {
+			case <-rounds:
+			case <-ctx.Done():
+				t.FailNow()
+			}
 		}
 		mu.Lock()
 		before := map[string][]string{}
