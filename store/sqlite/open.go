@@ -78,7 +78,6 @@ type Store struct {
 	read     *sql.DB
 	readers  chan *session // those that are free
 	queue    chan *job
-	path     string
 	identity string
 	ended    chan struct{} // closed when the committer has come to its end
 
@@ -86,6 +85,7 @@ type Store struct {
 	closed bool
 	inside sync.WaitGroup // calls under way
 
+	path    string
 	closing context.Context // ends when Close is called
 	ending  context.CancelFunc
 
@@ -104,7 +104,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("sqlite: %s: %w", o.Path, err)
 	}
 	o.defaults()
-	s := &Store{path: path, queue: make(chan *job, batchMax), ended: make(chan struct{})}
+	s := &Store{queue: make(chan *job, batchMax), ended: make(chan struct{})}
+	s.path = path
 	s.closing, s.ending = context.WithCancel(context.Background())
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("sqlite: %s: %w", path, errors.Join(err, s.release()))
