@@ -54,6 +54,7 @@ func adminRoutes() []adminRoute {
 		[]adminRoute{
 			{"GET", "/environments", roleRead, listEnvironments},
 			{"GET", "/policies", roleRead, listPolicies},
+			{"POST", "/backup", roleAdmin, makeBackup},
 			{"GET", inEnvironment + "/revocations", roleRead, listRevocations},
 			{"GET", inEnvironment + "/grants", roleRead, listGrants},
 			{"GET", inEnvironment + "/grants/{id}", roleRead, showGrant},
@@ -134,6 +135,9 @@ func (route adminRoute) ServeHTTP(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return c.failure(err)
 	}
+	if file, ok := answer.(*answerFile); ok {
+		return file.send(w)
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return err
@@ -196,7 +200,7 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 		return err
 	}
 	now := time.Now().UTC()
-	return c.store().Update(c.request.Context(), func(tx store.Writer) error {
+	err := c.store().Update(c.request.Context(), func(tx store.Writer) error {
 		if err := do(&change{tx, c.env, now, c.authority.Retention(), reason}); err != nil {
 			return err
 		}
@@ -204,6 +208,11 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 		event.Environment, event.At, event.Reason = c.env, now, reason
 		return tx.Record(event)
 	})
+	if err == nil {
+		// An older copy of the database knows nothing of it.
+		c.app.runtime.journal.Load().Note(c.env, action, target)
+	}
+	return err
 }
 
 // event is a line of the audit trail that says who did what.

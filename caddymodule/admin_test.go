@@ -47,7 +47,10 @@ func newAdminWorld(t *testing.T, change ...func(*App)) *adminWorld {
 		Store:             &Store{Path: filepath.Join(dir, "bearer.db")},
 		RootKeyFile:       filepath.Join(dir, "root.key"),
 		OperatorTokenFile: filepath.Join(dir, "operator.token"),
-		Policies:          map[string]string{"test": filepath.Join(dir, "policy.yaml")},
+
+		RevocationJournalFile: filepath.Join(dir, "revocations.journal"),
+
+		Policies: map[string]string{"test": filepath.Join(dir, "policy.yaml")},
 		Environments: map[store.Environment]*Environment{store.Sandbox: {
 			Issuer: "https://auth.test", Audience: "https://api.test",
 			Accounts:        []*Account{{ID: "1"}},

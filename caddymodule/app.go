@@ -38,6 +38,11 @@ type App struct {
 	// Without this file the database opens nothing: keep a copy, apart from it.
 	RootKeyFile string `json:"root_key_file,omitempty"`
 
+	// The file that holds what is revoked a second time, outside the database, so
+	// that an older copy of the database is never served. Default:
+	// bearer/revocations.journal in Caddy's config folder.
+	RevocationJournalFile string `json:"revocation_journal_file,omitempty"`
+
 	// The file with the tokens that operators present to the admin API. It is
 	// made at the first start. Default: bearer/operator.token in Caddy's config
 	// folder.
@@ -125,6 +130,9 @@ func (app *App) fillDefaults() {
 	}
 	if app.RootKeyFile == "" {
 		app.RootKeyFile = filepath.Join(caddy.AppConfigDir(), appName, "root.key")
+	}
+	if app.RevocationJournalFile == "" {
+		app.RevocationJournalFile = filepath.Join(caddy.AppConfigDir(), appName, "revocations.journal")
 	}
 	if app.OperatorTokenFile == "" {
 		app.OperatorTokenFile = defaultOperatorFile()

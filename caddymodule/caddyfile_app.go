@@ -25,15 +25,16 @@ func init() {
 //
 //	{
 //		bearer {
-//			store          sqlite <path>
-//			root_key       file <path>
-//			operator_token file <path>
-//			cache_size     <size>
+//			store              sqlite <path>
+//			root_key           file <path>
+//			revocation_journal file <path>
+//			operator_token     file <path>
+//			cache_size         <size>
 //			audit {
 //				...
 //			}
-//			policy         <name> <file>
-//			environment    production|sandbox {
+//			policy             <name> <file>
+//			environment        production|sandbox {
 //				...
 //			}
 //		}
@@ -45,6 +46,10 @@ func init() {
 //   - root_key: the file with the key that every other key is derived from, made
 //     at the first start. Keep a copy of it apart from the database, which is
 //     useless without. Default: bearer/root.key in Caddy's config folder.
+//   - revocation_journal: the file that holds what is revoked a second time,
+//     apart from the database, made at the first start. By it an older copy of
+//     the database is recognised and brought up to date. Default:
+//     bearer/revocations.journal in Caddy's config folder.
 //   - operator_token: the file with the tokens that operators present to the
 //     admin API, made at the first start. Default: bearer/operator.token in
 //     Caddy's config folder.
@@ -78,6 +83,7 @@ func (app *App) options() []option {
 	return []option{
 		{name: "store", args: "sqlite <path>", read: app.readStore},
 		text("root_key", "file <path>", &app.RootKeyFile),
+		text("revocation_journal", "file <path>", &app.RevocationJournalFile),
 		text("operator_token", "file <path>", &app.OperatorTokenFile),
 		{name: "cache_size", args: "<size>", read: app.readCacheSize},
 		{name: "audit", read: app.readAudit},

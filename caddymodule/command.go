@@ -22,8 +22,9 @@ func init() {
 }
 
 const bearerHelp = `Manages what the app "bearer" of a running Caddy keeps: clients, service
-accounts, users, accounts, grants, tokens, keys and the audit trail. It also
-checks policy files and hashes secrets, for which no server is needed.
+accounts, users, accounts, grants, tokens, keys and the audit trail; and backs
+it up. It also checks policy files, hashes secrets and restores backups, for
+which no server is needed.
 
 Commands for a server find it as "caddy reload" does: by --address, by the
 "admin" option of the file that --config names, by CADDY_ADMIN, or at
@@ -47,7 +48,7 @@ func bearerCommand(cmd *cobra.Command) {
 		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(userWords), recordCommand(accountWords),
 		forServer(bindAny.bind()), forServer(bindAny.unbind()), bindingCommand(),
 		grantCommand(), tokenCommand(), keyCommand(), revocationCommand(), streamsCommand(), operatorCommand(),
-		auditCommand(), policyCommand(), hashSecretCommand(),
+		auditCommand(), policyCommand(), hashSecretCommand(), backupCommand(), restoreCommand(),
 	)
 	completeTheRest(cmd)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{err}) })

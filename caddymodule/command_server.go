@@ -35,8 +35,13 @@ const (
 // forServer gives a command and those below it the flags by which they find a
 // server and print what it answers.
 func forServer(cmd *cobra.Command) *cobra.Command {
+	cmd.PersistentFlags().String("environment", "", "production or sandbox (default: the only one that the server has)")
+	return forWholeServer(cmd)
+}
+
+// forWholeServer is forServer for what concerns no environment.
+func forWholeServer(cmd *cobra.Command) *cobra.Command {
 	flags := cmd.PersistentFlags()
-	flags.String("environment", "", "production or sandbox (default: the only one that the server has)")
 	flags.Bool("json", false, "print the server's answer as JSON")
 	flags.String("address", "", "address of Caddy's admin API, as in: localhost:2019, unix//run/caddy/admin.sock")
 	flags.StringP("config", "c", "", "configuration file that says where the admin API is")

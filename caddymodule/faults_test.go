@@ -251,7 +251,8 @@ func TestReloadToAnotherStoreCutsTheOldOnesStreams(t *testing.T) {
 	s := newServer(t).start()
 	got := s.obtain("read:market")
 	ws := s.openWebSocket(got.Access)
-	other := strings.NewReplacer(s.path("bearer.db"), s.path("second.db"), s.path("root.key"), s.path("second.key")).Replace(s.config)
+	other := strings.NewReplacer(s.path("bearer.db"), s.path("second.db"), s.path("root.key"), s.path("second.key"),
+		s.path("revocations.journal"), s.path("second.journal")).Replace(s.config)
 	if complaint := s.reload(other); complaint != "" {
 		t.Fatal(complaint)
 	}

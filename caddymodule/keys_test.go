@@ -55,7 +55,7 @@ func (s *server) keyStates() map[string]token.KeyState {
 	return states
 }
 
-func (s *server) passes(tokens ...tokens) {
+func (s *server) areGood(tokens ...tokens) {
 	s.t.Helper()
 	for _, one := range tokens {
 		s.answer(s.call("GET", "/api/v1/accounts", one.Access), 200, nil)
@@ -103,22 +103,22 @@ func TestKeyCommandsRotateAndRevoke(t *testing.T) {
 	if got := kid(t, second.Access); got != next.ID || s.keyStates()[old] != token.KeyVerifying {
 		t.Errorf("%s signs, want %s; %v", got, next.ID, s.keyStates())
 	}
-	s.passes(first, second)
+	s.areGood(first, second)
 
 	shown := s.ok("", "bearer", "key", "show", next.ID)
 	if !strings.Contains(shown, `"kid":"`+next.ID+`"`) || strings.Contains(shown, `"d"`) {
 		t.Errorf("key show printed\n%s", shown)
 	}
 	s.ok("", "bearer", "key", "revoke", next.ID, "--reason", "stolen")
-	s.passes(first)
+	s.areGood(first)
 	s.isDead(second)
 	third := s.renew(second) // what is not signed lives on
-	s.passes(third)
+	s.areGood(third)
 	if got := kid(t, third.Access); got == next.ID || got == old || slices.Contains(s.published(), next.ID) {
 		t.Errorf("%s signs, published are %v", got, s.published())
 	}
 	s.restart()
-	s.passes(first, third)
+	s.areGood(first, third)
 	s.isDead(second)
 	if states := s.keyStates(); states[next.ID] != token.KeyRevoked || states[kid(t, third.Access)] != token.KeySigning || len(states) != 3 {
 		t.Errorf("after the restart: %v", states)
@@ -141,7 +141,7 @@ func TestRootKeyIsRotatedByCommand(t *testing.T) {
 		t.Fatalf("the file holds %v, %v; the command said %s", root, err, made.ID)
 	}
 	for range 2 {
-		s.passes(before, s.obtainAs("desk", desk.Secret, "bot", bot.Secret, "read:accounts"))
+		s.areGood(before, s.obtainAs("desk", desk.Secret, "bot", bot.Secret, "read:accounts"))
 		before = s.renew(before)
 		s.restart()
 	}
@@ -154,7 +154,7 @@ func TestRootKeyIsRotatedByCommand(t *testing.T) {
 	if code != 1 || !strings.Contains(complaint, "is still needed by") || !strings.Contains(complaint, "and 2 secrets") {
 		t.Errorf("forget-root: %d %s", code, complaint)
 	}
-	s.passes(s.obtainAs("desk", desk.Secret, "bot", bot.Secret, "read:accounts"))
+	s.areGood(s.obtainAs("desk", desk.Secret, "bot", bot.Secret, "read:accounts"))
 	if list := s.ok("", "bearer", "key", "list-roots"); !strings.Contains(list, old+"  old") || !strings.Contains(list, made.ID+"  current") {
 		t.Errorf("list-roots printed\n%s", list)
 	}
@@ -163,7 +163,7 @@ func TestRootKeyIsRotatedByCommand(t *testing.T) {
 	}
 	s.ok("", "bearer", "key", "forget-root", old, "--force")
 	for range 2 {
-		s.passes(before, s.renew(before)) // of the new key
+		s.areGood(before, s.renew(before)) // of the new key
 		request := s.form("/oauth2/token", "grant_type=client_credentials")
 		request.SetBasicAuth("bot", bot.Secret)
 		if status := s.answerStatus(request); status != 401 {
@@ -194,7 +194,7 @@ func TestRotationOfTheRootKeyOutlivesKill9(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.start()
-	s.passes(before, s.renew(before))
+	s.areGood(before, s.renew(before))
 	if list := s.ok("", "bearer", "key", "list-roots"); !strings.Contains(list, next.ID()+"  current") {
 		t.Errorf("list-roots printed\n%s", list)
 	}
@@ -212,7 +212,7 @@ func TestRotationOfTheRootKeyOutlivesKill9(t *testing.T) {
 	}
 	s.write("root.key", newer+"\n")
 	s.start()
-	s.passes(before)
+	s.areGood(before)
 }
 
 // The running process has one current root key; a file that begins with another
@@ -236,10 +236,10 @@ func TestReloadBringsNoOtherRootKey(t *testing.T) {
 	if !strings.Contains(complaint, "must begin with key") || !strings.Contains(complaint, "rotate-root") {
 		t.Errorf("reload: %s", complaint)
 	}
-	s.passes(before, s.renew(before))
+	s.areGood(before, s.renew(before))
 	s.config = strings.Replace(s.config, s.path("both.key"), s.path("root.key"), 1)
 	s.restart()
-	s.passes(before)
+	s.areGood(before)
 }
 
 func asPEM(t testing.TB, key any) string {
@@ -293,14 +293,14 @@ func TestSigningKeyFromAFile(t *testing.T) {
 		} else {
 			ids = append(ids, id)
 		}
-		s.passes(got...)
+		s.areGood(got...)
 	}
 	if _, _, code := s.run("", "bearer", "key", "rotate", "--now"); code != 0 {
 		t.Error("without a file, keys can be rotated")
 	}
 	s.config = s.caddyfile(siteOptions{environment: "signing_key file " + s.path("ed25519.pem") + "\n"})
 	s.restart()
-	s.passes(got...)
+	s.areGood(got...)
 	if id := kid(t, s.obtain("read:accounts").Access); id != ids[1] {
 		t.Errorf("%s signs, want the id that the key had before", id)
 	}
@@ -314,5 +314,5 @@ func TestSigningKeyFromAFile(t *testing.T) {
 	if !strings.Contains(complaint, s.path("p256.pem")) || !strings.Contains(complaint, "has mode 0644") {
 		t.Errorf("a key that others may read: %s", complaint)
 	}
-	s.passes(got...)
+	s.areGood(got...)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-bearer/caddy-bearer/issuer"
 	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/store/journal"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -36,12 +37,14 @@ type runtime struct {
 	// take effect.
 	applying sync.Mutex
 	store    store.Store
+	journal  atomic.Pointer[journal.Journal]
 	root     *token.RootKey
 	// rotatingRoot tells that root is new and the store does not belong to it yet.
 	rotatingRoot bool
 	stopWatch    context.CancelFunc
 	applied      atomic.Pointer[App] // the app whose settings are in force
 
+	copying   sync.Mutex // held while a backup is made and sent
 	log       atomic.Pointer[zap.Logger]
 	operators atomic.Pointer[operators]
 	ready     atomic.Bool
@@ -149,9 +152,12 @@ func (rt *runtime) retire(app *App) {
 // open opens store and keys, once.
 func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 	if rt.store == nil {
-		if rt.store, err = rt.openStore(ctx); err != nil {
-			return err
-		}
+		err = rt.openStore(ctx, app)
+	} else {
+		err = rt.moveJournal(ctx, app)
+	}
+	if err != nil {
+		return err
 	}
 	// Each configuration's file must hold the key: a wrong one would be found
 	// out only at the next start.
@@ -172,13 +178,16 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 		go rt.watch(watching)
 		go rt.keepHouse(watching)
 		go rt.keepUses(watching)
+		go rt.journal.Load().Keep(watching)
 	}
 	return nil
 }
 
-func (rt *runtime) openStore(ctx context.Context) (store.Store, error) {
+// openStore opens the database, unless its journal proves that it is not what
+// it was.
+func (rt *runtime) openStore(ctx context.Context, app *App) error {
 	if err := os.MkdirAll(filepath.Dir(rt.path), 0o700); err != nil {
-		return nil, fmt.Errorf("store %s: %w", rt.path, err)
+		return fmt.Errorf("store %s: %w", rt.path, err)
 	}
 	st, err := sqlite.Open(ctx, sqlite.Options{
 		Path: rt.path,
@@ -187,12 +196,19 @@ func (rt *runtime) openStore(ctx context.Context) (store.Store, error) {
 			for _, w := range rt.worlds {
 				w.authority.Apply(revs)
 			}
+			if j := rt.journal.Load(); j != nil {
+				j.Append(revs)
+			}
 		},
 	})
 	if err != nil {
-		return nil, err // and not a nil *sqlite.Store, which is no nil store.Store
+		return err
 	}
-	return st, nil
+	if err := rt.openJournal(ctx, st, app.RevocationJournalFile); err != nil {
+		return errors.Join(err, st.Close())
+	}
+	rt.store = st
+	return nil
 }
 
 func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.Environment) error {
@@ -308,5 +324,5 @@ func (rt *runtime) Destruct() error {
 	if err := rt.store.Close(); err != nil && !errors.Is(err, store.ErrUnavailable) {
 		return fmt.Errorf("store %s: %w", rt.path, err)
 	}
-	return nil
+	return rt.journal.Load().Close()
 }

@@ -114,6 +114,7 @@ func (s *server) caddyfile(o siteOptions) string {
 	bearer {
 		store sqlite ` + s.path("bearer.db") + `
 		root_key file ` + s.path("root.key") + `
+		revocation_journal file ` + s.path("revocations.journal") + `
 		operator_token file ` + s.path("operator.token") + `
 		policy test ` + s.path("policy.yaml") + `
 		` + o.bearer + `

@@ -14,6 +14,7 @@
 //   - log.go        the record of what is revoked
 //   - collect.go    what is deleted, and when
 //   - reader.go, writer.go  the cold paths
+//   - backup.go, restore.go  copies, and what is done to one before it is served
 package sqlite
 
 import (
@@ -85,6 +86,10 @@ type Store struct {
 	closed bool
 	inside sync.WaitGroup // calls under way
 
+	path    string
+	closing context.Context // ends when Close is called
+	ending  context.CancelFunc
+
 	shutting sync.Once
 	shut     error // of Close
 }
@@ -101,6 +106,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	o.defaults()
 	s := &Store{queue: make(chan *job, batchMax), ended: make(chan struct{})}
+	s.path = path
+	s.closing, s.ending = context.WithCancel(context.Background())
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("sqlite: %s: %w", path, errors.Join(err, s.release()))
 	}
@@ -132,6 +139,9 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 		return err
 	}
 	if s.lock, err = acquire(ctx, path, o.LockWait); err != nil {
+		return err
+	}
+	if err = sweep(path); err != nil {
 		return err
 	}
 	if s.write, err = openWriter(ctx, path, o.LockWait); err != nil {
@@ -238,6 +248,7 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
+		s.ending()
 		s.inside.Wait()
 		close(s.queue)
 		<-s.ended

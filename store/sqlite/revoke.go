@@ -9,16 +9,17 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// numbered says where the number of a kind is kept.
+// numbered says where the number of a kind is kept. It only rises: a journal that
+// is replayed holds numbers that were overtaken.
 var numbered = map[store.Kind]string{
-	store.KindPrincipal:         `UPDATE principal SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindClient:            `UPDATE client SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindAccount:           `UPDATE account SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindKey:               `UPDATE signing_key SET epoch = ? WHERE environment = ? AND id = ?`,
-	store.KindRights:            `UPDATE principal SET rights = ? WHERE environment = ? AND id = ?`,
-	store.KindClientRights:      `UPDATE client SET rights = ? WHERE environment = ? AND id = ?`,
-	store.KindRightsGiven:       `UPDATE principal SET rights = ? WHERE environment = ? AND id = ?`,
-	store.KindClientRightsGiven: `UPDATE client SET rights = ? WHERE environment = ? AND id = ?`,
+	store.KindPrincipal:         `UPDATE principal SET epoch = max(epoch, ?) WHERE environment = ? AND id = ?`,
+	store.KindClient:            `UPDATE client SET epoch = max(epoch, ?) WHERE environment = ? AND id = ?`,
+	store.KindAccount:           `UPDATE account SET epoch = max(epoch, ?) WHERE environment = ? AND id = ?`,
+	store.KindKey:               `UPDATE signing_key SET epoch = max(epoch, ?) WHERE environment = ? AND id = ?`,
+	store.KindRights:            `UPDATE principal SET rights = max(rights, ?) WHERE environment = ? AND id = ?`,
+	store.KindClientRights:      `UPDATE client SET rights = max(rights, ?) WHERE environment = ? AND id = ?`,
+	store.KindRightsGiven:       `UPDATE principal SET rights = max(rights, ?) WHERE environment = ? AND id = ?`,
+	store.KindClientRightsGiven: `UPDATE client SET rights = max(rights, ?) WHERE environment = ? AND id = ?`,
 }
 
 // Revoke implements store.Flows. Revoking what is dead already leaves no second

@@ -1,0 +1,54 @@
+package sqlite
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// disable disables a record that was changed after the copy was made. The copy
+// has it as it was before: perhaps with a secret that leaked, with scopes that
+// were taken away, or active although it was disabled. Records that the
+// configuration declares need none of that: the next start makes them what it
+// says.
+func (c *Changed) disable(t *tx, done *Restored) error {
+	kind, id, _ := strings.Cut(c.Target, ":")
+	if kind == "binding" {
+		kind = string(store.KindPrincipal)
+		id, _, _ = strings.Cut(id, "/")
+	}
+	table, found := recordTables[store.Kind(kind)]
+	if !found {
+		done.Unknown = append(done.Unknown, string(c.Environment)+" "+c.Target)
+		return nil
+	}
+	var status, source string
+	err := t.get([]any{&status, &source}, `SELECT status, source FROM `+table+` WHERE environment = ? AND id = ?`, c.Environment, id)
+	name := string(c.Environment) + " " + kind + ":" + id
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		done.Unknown = append(done.Unknown, name)
+		return nil
+	case err != nil || store.Source(source) == store.FromConfig || store.Status(status) == store.Disabled:
+		return err
+	}
+	if _, err := t.exec(`UPDATE `+table+` SET status = 'disabled' WHERE environment = ? AND id = ?`, c.Environment, id); err != nil {
+		return err
+	}
+	done.Disabled = append(done.Disabled, name)
+	if kind != string(store.KindClient) {
+		return nil
+	}
+	// A client that acts for itself is a principal too, and changes with it.
+	_, err = t.exec(`UPDATE principal SET status = 'disabled' WHERE environment = ? AND id = ? AND kind = ?`,
+		c.Environment, id, store.ClientPrincipal)
+	return err
+}
+
+// recordTables has the tables of records that can be disabled.
+var recordTables = map[store.Kind]string{
+	store.KindPrincipal: "principal",
+	store.KindClient:    "client",
+	store.KindAccount:   "account",
+}
