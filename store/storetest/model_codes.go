@@ -8,7 +8,7 @@ import (
 
 // issueCode makes a grant with a code.
 func (m *model) issueCode() {
-	life := pick(m, "code lives", time.Minute, time.Minute, time.Second)
+	life := pick(m, "code lives", time.Minute, time.Hour, time.Second)
 	m.issueGrant(func(g *modelGrant, req *store.Issue) {
 		g.code, g.codeEnds = true, m.now.Add(life)
 		req.Code = &store.Code{Hash: hash("code " + g.id), KeyID: "k1", Expires: g.codeEnds}
