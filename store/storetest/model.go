@@ -23,7 +23,7 @@ var modelCases = []testCase{
 			"issue": (*model).issueCode, "redeem": (*model).redeemCode, "redeem again": (*model).redeemUsed,
 			"redeem with nothing": (*model).redeemMadeUp, "renew": (*model).renewToken,
 			"trouble": (*model).trouble, "enable": (*model).enable,
-			"time passes": (*model).passTime, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
+			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
 		})
 	}},
 	{"families", func(w *world) {
@@ -31,7 +31,7 @@ var modelCases = []testCase{
 			"issue": (*model).issueFamily, "renew": (*model).renewToken, "renew head": (*model).renewHead,
 			"retry": (*model).renewRotated, "retry once more": (*model).renewRotated, "renew with nothing": (*model).renewMadeUp,
 			"trouble": (*model).trouble, "enable": (*model).enable,
-			"time passes": (*model).passTime, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
+			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
 		})
 	}},
 }
@@ -226,6 +226,32 @@ func (m *model) punish(g *modelGrant, reason string) {
 func (m *model) passTime() {
 	m.now = m.now.Add(pick(m, "by", time.Millisecond, 3*time.Second, 5*time.Second, 10*time.Second, 30*time.Second, time.Minute,
 		10*time.Minute, time.Hour, 25*time.Hour))
+	m.latest = later(m.latest, m.now)
+}
+
+// passToEdge moves the clock on to where something ends, or a tick beside it.
+func (m *model) passToEdge() {
+	var edges []time.Time
+	add := func(since time.Time, after ...time.Duration) {
+		for _, d := range after {
+			if at := since.Add(d); !since.IsZero() && at.After(m.now) && at.Before(m.now.Add(2*time.Hour)) {
+				edges = append(edges, at)
+			}
+		}
+	}
+	for _, id := range sortedNames(m.grants) {
+		add(m.grants[id].codeEnds, 0)
+		add(m.grants[id].expires, 0)
+		add(m.grants[id].used, 5*time.Second)
+	}
+	for _, secret := range sortedNames(m.tokens) {
+		add(m.tokens[secret].expires, 0)
+		add(m.tokens[secret].rotated, 10*time.Second, 30*time.Second, 10*time.Minute)
+	}
+	if len(edges) == 0 {
+		m.t.Skip("nothing ends soon")
+	}
+	m.now = pick(m, "edge", edges...).Add(pick(m, "beside", 0, time.Millisecond, -time.Millisecond))
 	m.latest = later(m.latest, m.now)
 }
 
