@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/go-json-experiment/json"
@@ -176,7 +175,7 @@ func (c *adminCall) view(read func(store.Reader) error) error {
 // change carries out a change, of which a line in the audit trail is part. Once
 // the transaction has begun, the caller may hang up: the store finishes it.
 func (c *adminCall) change(action, target, reason string, do func(*change) error) error {
-	now := time.Now().UTC()
+	now := c.authority.Now().UTC()
 	return c.store().Update(c.request.Context(), func(tx store.Writer) error {
 		if err := do(&change{tx, c.env, now, c.authority.Retention(), reason}); err != nil {
 			return err

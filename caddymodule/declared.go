@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -16,7 +15,7 @@ import (
 func declare(ctx context.Context, st store.Store, a *token.Authority, env *Environment) error {
 	return st.Update(ctx, func(tx store.Writer) error {
 		d := &change{
-			Writer: tx, env: a.Environment(), now: time.Now().UTC(),
+			Writer: tx, env: a.Environment(), now: a.Now().UTC(),
 			retention: a.Retention(), reason: "changed in the configuration",
 		}
 		if err := reconcile(d, &accounts, d.accountRows(env.Accounts)); err != nil {

@@ -213,7 +213,7 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID,
-		Now: time.Now, Log: app.log.Named("issuer"),
+		Log: app.log.Named("issuer"),
 	})
 	if err != nil {
 		return err

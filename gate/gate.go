@@ -45,7 +45,7 @@ type Options struct {
 	// configuration that it began under, and release when it has ended. Nil: no
 	// one is told.
 	Hold func() (release func())
-	// Now is the clock; time.Now by default.
+	// Now is the clock; the Authority's by default.
 	Now func() time.Time
 }
 
@@ -105,7 +105,7 @@ func New(o Options) (*Gate, error) {
 		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
 	}
 	if g.now == nil {
-		g.now = time.Now
+		g.now = o.Authority.Now
 	}
 	g.closeTimeout = closeTimeout
 	g.exchanges.New = func() any { return &exchange{gate: g} }

@@ -54,7 +54,7 @@ type Options struct {
 	ClientIP func(*http.Request) string
 	// RequestID joins log lines and audit rows to those of others. Nil: none.
 	RequestID func(*http.Request) string
-	// Now is the clock. Nil: time.Now.
+	// Now is the clock. Nil: the Authority's.
 	Now func() time.Time
 	// Log gets one line for each request. Nil: none.
 	Log *zap.Logger
@@ -116,7 +116,7 @@ func (o *Options) setDefaults() {
 		o.RequestID = func(*http.Request) string { return "" }
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = o.Authority.Now
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
