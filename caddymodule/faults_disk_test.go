@@ -324,3 +324,45 @@ func TestDiskThatHangs(t *testing.T) {
 	s.revoke(got.Refresh)
 	s.answer(s.call("GET", "/api/v1/accounts", got.Access), 401, nil)
 }
+
+// Somebody deletes the database under the running server, or moves it away. What
+// would be written now is lost with the process: nothing is acknowledged, until
+// the file is back or the process starts anew.
+func TestDatabaseRemovedWhileRunning(t *testing.T) {
+	t.Parallel()
+	s := newServer(t).start()
+	got := s.obtain("read:accounts")
+	if err := os.Rename(s.path("bearer.db"), s.path("moved.db")); err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range []*http.Request{
+		s.codeRequest(), s.form("/oauth2/revoke", "token="+got.Refresh),
+		s.form("/api/v1/s2s-oauth2/token", "grant_type=refresh_token&refresh_token="+got.Refresh),
+	} {
+		if !s.unavailable(request) {
+			t.Errorf("%s was acknowledged", request.URL.Path)
+		}
+	}
+	if said := s.output.String(); !strings.Contains(said, "gone while it is in use") || !strings.Contains(said, s.path("bearer.db")) {
+		t.Error("the log does not name the file that is gone")
+	}
+	s.answer(s.call("GET", "/api/v1/accounts", got.Access), 200, nil)
+
+	if err := os.Rename(s.path("moved.db"), s.path("bearer.db")); err != nil {
+		t.Fatal(err)
+	}
+	s.revoke(got.Refresh)
+	s.restart()
+	s.answer(s.call("GET", "/api/v1/accounts", got.Access), 401, nil)
+}
+
+// The store is away when the server starts: its folder is not there and cannot
+// be made, as when a volume was not mounted.
+func TestStoreAwayAtTheStart(t *testing.T) {
+	t.Parallel()
+	s := withDisk(t, disk{ReadOnly: true})
+	s.config = replaced(t, s.config, s.path("disk/bearer.db"), s.path("disk/volume/bearer.db"))
+	if complaint := s.startAndFail(); !strings.Contains(complaint, s.path("disk/volume")) {
+		t.Errorf("complaint: %s", complaint)
+	}
+}

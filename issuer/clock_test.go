@@ -69,6 +69,16 @@ func TestClockStepsAtTheIssuer(t *testing.T) {
 			b.pairOf(b.do(refreshCall(alive.refresh)))
 			refused(t, b, refreshCall(dead.refresh), store.ErrRevoked)
 		},
+		// Nothing tells this hour from the one before: that is the limit.
+		"ahead and back: an unused code is good until its time": func(t *testing.T, b *bank) {
+			code := b.code()
+			b.clock.advance(time.Hour)
+			b.do(redeemCall(code)).wantError(t, http.StatusBadRequest, "invalid_grant")
+			b.setBack(time.Hour)
+			b.pairOf(b.do(redeemCall(code)))
+			b.clock.advance(time.Minute)
+			refused(t, b, redeemCall(code), store.ErrReplayed)
+		},
 		"back: new tokens live": func(t *testing.T, b *bank) {
 			b.setBack(time.Hour)
 			b.wantVerdict(b.tokens().access, token.Live)
