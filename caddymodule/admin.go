@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/go-json-experiment/json"
@@ -199,7 +198,7 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 	if err := c.refuseDryRun(); err != nil {
 		return err
 	}
-	now := time.Now().UTC()
+	now := c.authority.Now().UTC()
 	err := c.store().Update(c.request.Context(), func(tx store.Writer) error {
 		if err := do(&change{tx, c.env, now, c.authority.Retention(), reason}); err != nil {
 			return err

@@ -52,7 +52,7 @@ func showToken(c *adminCall) (any, error) {
 	return shownFacts{
 		ID: lease.ID, Class: lease.Class, Grant: lease.Grant, Principal: lease.Subject, Client: lease.Client,
 		Scopes: lease.Scopes, Accounts: lease.Accounts,
-		Status: c.authority.Judge(lease, time.Now()).String(), Issued: lease.Issued, Expires: lease.Expires,
+		Status: c.authority.Judge(lease, c.authority.Now()).String(), Issued: lease.Issued, Expires: lease.Expires,
 	}, nil
 }
 
@@ -73,7 +73,7 @@ func (c *adminCall) showOpaque(raw string) (shownFacts, error) {
 	if err != nil {
 		return shownFacts{}, err
 	}
-	now := time.Now()
+	now := c.authority.Now()
 	g := &standing.Grant
 	return shownFacts{
 		ID: row.ID, Class: string(row.Class), Grant: g.ID, Principal: g.Principal, Client: g.Client,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -17,7 +16,7 @@ import (
 func declare(ctx context.Context, st store.Store, a *token.Authority, env *Environment) error {
 	return st.Update(ctx, func(tx store.Writer) error {
 		d := &change{
-			Writer: tx, env: a.Environment(), now: time.Now().UTC(),
+			Writer: tx, env: a.Environment(), now: a.Now().UTC(),
 			retention: a.Retention(), reason: "changed in the configuration",
 		}
 		if err := d.putBuiltInClients(); err != nil {

@@ -26,12 +26,14 @@ const (
 func (rt *runtime) keepHouse(ctx context.Context) {
 	ticker := time.NewTicker(collectEvery)
 	defer ticker.Stop()
+	var warned time.Duration
 	for start := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			wall := time.Now()
+			warned = warnOfClock(rt.log.Load(), rt.worlds[store.Production].authority.ClockBehind(), warned)
 			steady := unhurried(start, wall, wall.Sub(start))
 			rt.keepKeys(ctx, steady)
 			rt.collect(ctx, steady)

@@ -245,7 +245,7 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
-		Now: time.Now, Log: app.log.Named("issuer"),
+		Log: app.log.Named("issuer"),
 	})
 	if err != nil {
 		return err

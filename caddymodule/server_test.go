@@ -34,6 +34,7 @@ const asCaddy = "BEARER_TEST_AS_CADDY"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCaddy) != "" {
+		mountDisks()
 		caddycmd.Main()
 		return
 	}
@@ -62,6 +63,7 @@ type server struct {
 	cmd     *exec.Cmd
 	exited  chan struct{}
 	output  *syncBuffer
+	disks   []disk // that the process sees and nobody else
 }
 
 // newServer prepares a folder with the quickstart's clients; start runs it.
@@ -209,6 +211,7 @@ func (s *server) launch() {
 	s.cmd = s.command("run", "--config", s.path("Caddyfile"), "--adapter", "caddyfile")
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.attach(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ type Options struct {
 	// configuration that it began under, and release when it has ended. Nil: no
 	// one is told.
 	Hold func() (release func())
-	// Now is the clock; time.Now by default.
+	// Now is the clock; the Authority's by default.
 	Now func() time.Time
 }
 
@@ -111,7 +111,7 @@ func New(o Options) (*Gate, error) {
 		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
 	}
 	if g.now == nil {
-		g.now = time.Now
+		g.now = o.Authority.Now
 	}
 	if g.clientIP == nil {
 		g.clientIP = peerIP

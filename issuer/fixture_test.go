@@ -105,6 +105,7 @@ type bank struct {
 	server    *httptest.Server
 	logger    *zap.Logger
 	clientIP  func(*http.Request) string
+	wrap      func(store.Store) store.Store // what everybody gets instead of the store
 }
 
 // newBank opens a bank; adjust, if not nil, comes before the issuer is made.
@@ -150,11 +151,15 @@ func (b *bank) open(root *token.RootKey) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := b.authority.Open(context.Background(), b.store, root); err != nil {
+	var seen store.Store = b.store
+	if b.wrap != nil {
+		seen = b.wrap(seen)
+	}
+	if err := b.authority.Open(context.Background(), seen, root); err != nil {
 		b.Fatal(err)
 	}
 	b.options = Options{
-		URL: issuerURL, Authority: b.authority, Store: b.store,
+		URL: issuerURL, Authority: b.authority, Store: seen,
 		Secrets: token.NewSecrets(b.authority.Keyring()), Policy: currentPolicy,
 		CodeLifetime: time.Minute, RefreshLifetime: 2682000 * time.Second,
 		ClientIP: b.clientIP, RequestID: func(*http.Request) string { return "request-1" },

@@ -57,7 +57,7 @@ type Options struct {
 	// Audit is told of sign-ins and refusals, which change nothing in the store.
 	// There may be many in a row. Nil: nobody is.
 	Audit func(store.Event)
-	// Now is the clock. Nil: time.Now.
+	// Now is the clock. Nil: the Authority's.
 	Now func() time.Time
 	// Log gets one line for each request. Nil: none.
 	Log *zap.Logger
@@ -123,7 +123,7 @@ func (o *Options) setDefaults() {
 		o.Audit = func(store.Event) {}
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = o.Authority.Now
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

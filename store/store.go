@@ -104,7 +104,9 @@ type Redeem struct {
 }
 
 // RetryRule says when a rotated refresh token that comes back is a retry (its
-// answer got lost) and not reuse (it was stolen).
+// answer got lost) and not reuse (it was stolen). Its windows, like
+// Redeem.ResendGrace, count in both directions: Renew.Now may lie before the
+// rotation, because callers race and clocks are set back.
 type RetryRule struct {
 	Window       time.Duration // any retry within it after the rotation
 	UnusedWindow time.Duration // while its successor has not been used

@@ -40,7 +40,7 @@ type settings struct {
 // for concurrent use.
 type Authority struct {
 	environment store.Environment
-	now         func() time.Time
+	clock       *steadyClock
 
 	settings atomic.Pointer[settings]
 	keys     atomic.Pointer[SigningKeys]
@@ -63,9 +63,25 @@ type Authority struct {
 }
 
 // NewAuthority returns an Authority that knows nothing yet: Configure and Open
-// come before its first use. Only Apply may come earlier.
+// come before its first use. Only Apply may come earlier. A clock that is set
+// back while the Authority lives does not set back Now.
 func NewAuthority(env store.Environment, now func() time.Time) *Authority {
-	return &Authority{environment: env, now: now, revoked: newRevocations(now()), limiters: newLimiters(now())}
+	return newAuthority(env, steady(now))
+}
+
+func newAuthority(env store.Environment, clock *steadyClock) *Authority {
+	return &Authority{environment: env, clock: clock, revoked: newRevocations(clock.now()), limiters: newLimiters(clock.now())}
+}
+
+// Now is the time by which everything of the environment is issued and judged.
+// It is never set back.
+func (a *Authority) Now() time.Time { return a.clock.now() }
+
+// ClockBehind tells how far the system's clock is behind Now: by how much it was
+// set back since the start, less what it was set forward again.
+func (a *Authority) ClockBehind() time.Duration {
+	_, behind := a.clock.look()
+	return behind
 }
 
 // Environment returns the environment that the Authority serves.

@@ -24,7 +24,15 @@ type node struct {
 func openNode(t testing.TB) *node {
 	t.Helper()
 	clock := newClock()
-	a := NewAuthority(store.Sandbox, clock.now)
+	n := openNodeAt(t, steady(clock.now))
+	n.clock = clock
+	return n
+}
+
+// openNodeAt is a node whose time is told by any clock.
+func openNodeAt(t testing.TB, clock *steadyClock) *node {
+	t.Helper()
+	a := newAuthority(store.Sandbox, clock)
 	dir := t.TempDir()
 	st, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "bearer.db"), Committed: a.Apply})
 	if err != nil {
@@ -57,7 +65,7 @@ routes:
 		t.Fatal(err)
 	}
 	t.Cleanup(a.Close)
-	n := &node{a, st, clock, filepath.Join(dir, "root.key")}
+	n := &node{Authority: a, store: st, root: filepath.Join(dir, "root.key")}
 	n.update(t, func(tx store.Writer) error {
 		return errors.Join(
 			tx.PutPrincipal(store.Principal{Environment: store.Sandbox, ID: "alice", Kind: store.Service, MaxScopes: []string{"all:a"}, Status: store.Active}),
@@ -82,7 +90,7 @@ func (n *node) grant(t testing.TB, tokens ...store.Token) store.Standing {
 	standing, err := n.store.Issue(context.Background(), store.Issue{
 		Grant: store.Grant{
 			Environment: store.Sandbox, ID: NewID(), Principal: "alice", Client: "bot",
-			Scopes: []string{"all:a"}, Accounts: []string{"1"}, Created: n.clock.now(),
+			Scopes: []string{"all:a"}, Accounts: []string{"1"}, Created: n.Now(),
 		},
 		Tokens: tokens,
 	})
@@ -109,13 +117,22 @@ func (n *node) judge(t testing.TB, raw string) Verdict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n.Judge(lease, n.clock.now())
+	return n.Judge(lease, n.Now())
 }
 
 func (n *node) revoke(t testing.TB, kind store.Kind, target string) {
 	t.Helper()
 	if _, err := n.Revoke(context.Background(), store.Revocation{Kind: kind, Target: target, Reason: "test"}, store.Event{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func (n *node) loseCache() {
+	cache := n.settings.Load().cache
+	cache.leases.Wait()
+	cache.leases.Clear()
+	for i := range cache.latest {
+		cache.latest[i].Store(nil)
 	}
 }
 
@@ -180,11 +197,7 @@ func TestLosingTheCacheChangesNoVerdict(t *testing.T) {
 	n := openNode(t)
 	dead, alive := n.access(t), n.access(t)
 	n.revoke(t, store.KindToken, dead.ID)
-	cache := n.settings.Load().cache
-	cache.leases.Clear()
-	for i := range cache.latest {
-		cache.latest[i].Store(nil)
-	}
+	n.loseCache()
 	if got := n.judge(t, dead.Raw); got != Revoked {
 		t.Errorf("revoked: %s", got)
 	}

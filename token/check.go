@@ -59,7 +59,7 @@ func (a *Authority) prove(raw string) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		lease := newLease(raw, facts, a.now())
+		lease := newLease(raw, facts, a.Now())
 		if a.beforeFill != nil {
 			a.beforeFill()
 		}
@@ -72,7 +72,7 @@ func (a *Authority) prove(raw string) (*Lease, error) {
 
 func (a *Authority) verify(s *settings, raw string) (Facts, error) {
 	claims, keyID, err := a.keys.Load().Verify(raw, Expect{
-		Issuer: s.Issuer, Audience: s.Audience, MaxLifetime: s.AccessLifetime, Now: a.now(),
+		Issuer: s.Issuer, Audience: s.Audience, MaxLifetime: s.AccessLifetime, Now: a.Now(),
 	})
 	if err != nil {
 		return Facts{}, err

@@ -128,7 +128,7 @@ func (a *Authority) Keys(ctx context.Context) (records []store.SigningKey, lives
 		records, longest, err = a.readKeys(tx)
 		return err
 	})
-	return records, keyLives(records, a.now(), longest+retentionMargin), err
+	return records, keyLives(records, a.Now(), longest+retentionMargin), err
 }
 
 // FileKeyRevoked reports whether the settings name a file whose key was killed,
@@ -162,7 +162,7 @@ func (a *Authority) decideKeys(ctx context.Context, actor string, decide func(*k
 		}
 		c := &keyChange{
 			keyring: a.keyring, algorithm: set.Algorithm, file: set.SigningKey,
-			now: a.now(), actor: actor, records: slices.Clone(records), fresh: fresh,
+			now: a.Now(), actor: actor, records: slices.Clone(records), fresh: fresh,
 		}
 		return c, decide(c, max(longest, set.AccessLifetime)+retentionMargin)
 	}

@@ -200,7 +200,7 @@ func TestStartsAtOnceMakeOneKey(t *testing.T) {
 	n.clock.advance(time.Second)
 	var all sync.WaitGroup
 	for range 4 {
-		twin := &Authority{environment: n.environment, now: n.now, store: n.store, keyring: n.keyring, revoked: n.revoked}
+		twin := &Authority{environment: n.environment, clock: n.Authority.clock, store: n.store, keyring: n.keyring, revoked: n.revoked}
 		twin.settings.Store(n.settings.Load())
 		all.Go(func() {
 			if err := twin.OpenKeys(context.Background()); err != nil && !errors.Is(err, ErrKeysChanged) {

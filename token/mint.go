@@ -22,7 +22,7 @@ type Minted struct {
 // for the environment's access lifetime, and never beyond notAfter unless that
 // is zero.
 func (a *Authority) Mint(s *store.Standing, notAfter time.Time) (Minted, error) {
-	now := a.now()
+	now := a.Now()
 	set := a.settings.Load()
 	life := set.AccessLifetime
 	if !notAfter.IsZero() {

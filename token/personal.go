@@ -29,7 +29,7 @@ func (a *Authority) personal(row *store.Token) (*Personal, error) {
 	if p.Rate.Requests < 1 || p.Rate.Per < time.Duration(p.Rate.Requests) {
 		return nil, fmt.Errorf("token %s: rate of %d requests in %s", row.ID, p.Rate.Requests, p.Rate.Per)
 	}
-	p.limiter = a.limiters.of(row.ID, p.Rate, a.now())
+	p.limiter = a.limiters.of(row.ID, p.Rate, a.Now())
 	return p, nil
 }
 

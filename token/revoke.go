@@ -19,7 +19,7 @@ const retentionMargin = 25 * time.Hour
 // Of rev the Kind, Target and Reason count; the rest is filled in.
 func (a *Authority) Revoke(ctx context.Context, rev store.Revocation, event store.Event) (store.Revocation, error) {
 	rev.Environment, event.Environment = a.environment, a.environment
-	rev.At, event.At = a.now(), a.now()
+	rev.At, event.At = a.Now(), a.Now()
 	if !rev.Kind.Numbered() {
 		rev.Expires = rev.At.Add(a.Retention())
 	}
@@ -46,7 +46,7 @@ func (a *Authority) Apply(revs []store.Revocation) {
 	if len(own) == 0 {
 		return
 	}
-	a.revoked.add(a.now(), own)
+	a.revoked.add(a.Now(), own)
 	a.Sweep()
 }
 

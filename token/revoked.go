@@ -45,18 +45,30 @@ func (r *revocations) add(now time.Time, revs []store.Revocation) {
 	r.mu.Lock()
 	for i := range revs {
 		rev := &revs[i]
-		if !rev.Expires.IsZero() && !rev.Expires.After(now) {
+		life := remembered(rev, now)
+		if !rev.Expires.IsZero() && life <= 0 {
 			continue
 		}
 		t := target{rev.Kind, rev.Target}
 		r.entries[t] = max(r.entries[t], rev.Number)
 		if !rev.Expires.IsZero() {
-			minute := r.minute(now.Add(rev.Expires.Sub(now.Round(0)))) + 1
+			minute := r.minute(now.Add(life)) + 1
 			r.due[minute] = append(r.due[minute], t)
 		}
 	}
 	r.mu.Unlock()
 	r.generation.Add(1)
+}
+
+// remembered is how long a revocation that ends must be remembered: from when it
+// was made, or from now if that is longer. Whoever made it may have had another
+// clock, and one that was behind must not make it void.
+func remembered(rev *store.Revocation, now time.Time) time.Duration {
+	life := rev.Expires.Sub(now.Round(0))
+	if !rev.At.IsZero() {
+		life = max(life, rev.Expires.Sub(rev.At))
+	}
+	return life
 }
 
 // prune forgets what can no longer matter. It raises no generation: an entry

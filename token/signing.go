@@ -166,7 +166,7 @@ type wireHeader struct {
 }
 
 // Sign makes an access token (RFC 9068) with the newest key that signs at now,
-// and tells which. It fails if no key does, if a required claim is missing, and
+// and tells which. It fails if no key does any more, if a required claim is missing, and
 // if the token would be born expired or too long for Verify.
 func (s *SigningKeys) Sign(c Claims, now time.Time) (raw string, keyID string, err error) {
 	key := s.signer(now)
@@ -195,13 +195,21 @@ func (s *SigningKeys) Sign(c Claims, now time.Time) (raw string, keyID string, e
 	return raw, key.id, nil
 }
 
+// signer is the newest key that signs at now. If none does yet, because the clock
+// was set back behind the first of them, that one signs: it is published, and
+// nobody could be served otherwise until the clock has caught up.
 func (s *SigningKeys) signer(now time.Time) *signingKey {
+	var first *signingKey
 	for _, key := range s.newestFirst {
-		if key.private != nil && signsAt(key.from, key.until, now) {
+		switch {
+		case key.private == nil, !key.until.IsZero() && !now.Before(key.until):
+		case !key.from.After(now):
 			return key
+		default:
+			first = key
 		}
 	}
-	return nil
+	return first
 }
 
 // newestID is the id of the newest key, by which a change is noticed.

@@ -471,6 +471,7 @@ func TestNewestKeySigns(t *testing.T) {
 	}
 	for after, want := range map[time.Duration]string{
 		-90 * time.Minute: oldest, -time.Hour: current, 0: current, time.Hour: coming,
+		-3 * time.Hour: oldest, // the clock was set back behind all of them
 	} {
 		raw, kid, err := keys.Sign(goodClaims(), instant.Add(after))
 		if err != nil || kid != want {
@@ -479,9 +480,6 @@ func TestNewestKeySigns(t *testing.T) {
 		if _, by, err := keys.Verify(raw, expected()); err != nil || by != want {
 			t.Errorf("after %v: verified by %s, %v", after, by, err)
 		}
-	}
-	if _, _, err := keys.Sign(goodClaims(), instant.Add(-3*time.Hour)); err == nil {
-		t.Error("signed before the first key signs")
 	}
 }
 

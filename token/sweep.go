@@ -22,7 +22,7 @@ func (a *Authority) Riders() int { return a.riders.len() }
 // Sweep asks of every rider what was asked when it came in, and cuts those that
 // would now be refused.
 func (a *Authority) Sweep() {
-	now := a.now()
+	now := a.Now()
 	a.riders.each(func(ride *Ride) {
 		cause := a.fate(ride, now)
 		switch {
@@ -81,8 +81,8 @@ func (a *Authority) tick(ctx context.Context) {
 			return
 		case <-ticker.C:
 			a.Sweep()
-			a.revoked.prune(a.now())
-			a.limiters.prune(a.now())
+			a.revoked.prune(a.Now())
+			a.limiters.prune(a.Now())
 		}
 	}
 }

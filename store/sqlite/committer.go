@@ -88,6 +88,7 @@ type tx struct {
 // committer owns the writer. It is one goroutine: nothing in it is locked.
 type committer struct {
 	tx        tx
+	files     inPlace
 	queue     <-chan *job
 	ended     chan<- struct{}
 	directory *directory
@@ -211,6 +212,9 @@ func (c *committer) abandon(cause error) error {
 // it writes, before the record that makes the transaction count is complete.
 // Any other failure (fsync, a torn write, a lost disk) proves nothing.
 func (c *committer) commit() error {
+	if err := c.files.check(); err != nil {
+		return c.abandon(err)
+	}
 	_, err := c.tx.exec("COMMIT")
 	if err == nil {
 		if c.tx.parties.changed {

@@ -160,7 +160,11 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 	if err = s.openReaders(ctx, path, o.LockWait); err != nil {
 		return errors.Join(err, writer.close())
 	}
-	c := &committer{tx: tx{session: writer}, queue: s.queue, ended: s.ended, directory: &s.directory, committed: o.Committed, fatal: o.Fatal, log: o.Log}
+	files, err := remember(path)
+	if err != nil {
+		return errors.Join(err, writer.close())
+	}
+	c := &committer{tx: tx{session: writer}, files: files, queue: s.queue, ended: s.ended, directory: &s.directory, committed: o.Committed, fatal: o.Fatal, log: o.Log}
 	go c.run()
 	return nil
 }
@@ -199,11 +203,15 @@ func (s *Store) openReaders(ctx context.Context, path string, wait time.Duration
 	count := max(4, runtime.GOMAXPROCS(0))
 	s.readers = make(chan *session, count)
 	for range count {
-		reader, err := connect(ctx, db)
+		r, err := connect(ctx, db)
 		if err != nil {
 			return err
 		}
-		s.readers <- reader
+		s.readers <- r
+		// A connection opens the WAL when it first reads: now, while it is there.
+		if _, err := (reader{r}).Meta("identity"); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func (t *tx) redeemUsed(req *store.Redeem) error {
 		return fmt.Errorf("code: %w", err)
 	case req.Client != client:
 		return fmt.Errorf("code: %w", store.ErrOtherClient)
-	case req.Client == usedBy && req.ResendGrace > 0 && req.Now.Sub(used) <= req.ResendGrace:
+	case req.Client == usedBy && req.ResendGrace > 0 && apart(used, req.Now) <= req.ResendGrace:
 		return fmt.Errorf("code: %w", store.ErrResent)
 	}
 	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, "code_replayed"); err != nil {

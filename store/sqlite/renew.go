@@ -73,7 +73,7 @@ func (t *tx) rotate(req *store.Renew, r *store.Renewed) error {
 // rule takes it for a retry, and kills the family if not.
 func (t *tx) retry(req *store.Renew, r *store.Renewed) error {
 	r.Retried = true
-	age := req.Now.Sub(r.Chain[0].Rotated)
+	age := apart(r.Chain[0].Rotated, req.Now)
 	inWindow := req.Retry.Window > 0 && age <= req.Retry.Window
 	inUnusedWindow := age <= req.Retry.UnusedWindow && r.Chain[0].Retries < req.Retry.UnusedMax
 	if !inWindow && !inUnusedWindow {

@@ -50,4 +50,9 @@ func (t *tx) insertToken(env store.Environment, grant string, token *store.Token
 // instant never comes.
 func ended(expires, now time.Time) bool { return !expires.IsZero() && !now.Before(expires) }
 
+// apart is the time between two instants, whichever came first. Callers that
+// race read their clocks in any order; and a clock that was set back must not
+// hold a window open until it has caught up.
+func apart(a, b time.Time) time.Duration { return b.Sub(a).Abs() }
+
 var errNoInstant = errors.New("sqlite: a change needs its instant")

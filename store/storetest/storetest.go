@@ -31,6 +31,8 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		{"Collect", collectCases},
 		{"Callers", callerCases},
 		{"Audit", auditCases},
+		{"Model", modelCases},
+		{"History", historyCases},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {

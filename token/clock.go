@@ -1,0 +1,55 @@
+package token
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// steadyClock is a wall clock that is never set back: it follows the system's
+// when that jumps ahead (a machine was suspended, or a clock was behind), and
+// goes on by itself, as fast as the monotonic clock, when that is set back. So
+// what has expired stays so for the life of the process, whatever is in a cache,
+// and what is issued now is not judged by another hour.
+//
+// It runs ahead of a system clock that was set back. Its price: if the hour was
+// wrong before and is right now, tokens say the wrong one until a restart.
+type steadyClock struct {
+	read  func() (wall time.Time, elapsed time.Duration)
+	start time.Time
+	ahead atomic.Int64 // how far the wall clock has been ahead of start + elapsed
+}
+
+// steady makes a clock of one that may be set back. What tells is the monotonic
+// reading of its instants; without one it is taken as it is.
+func steady(now func() time.Time) *steadyClock {
+	begin := now()
+	return newSteadyClock(func() (time.Time, time.Duration) {
+		t := now()
+		return t.Round(0), t.Sub(begin)
+	})
+}
+
+func newSteadyClock(read func() (wall time.Time, elapsed time.Duration)) *steadyClock {
+	wall, elapsed := read()
+	return &steadyClock{read: read, start: wall.Add(-elapsed)}
+}
+
+// now returns an instant without a monotonic reading: the difference of two is
+// at least what has elapsed between them.
+func (c *steadyClock) now() time.Time {
+	now, _ := c.look()
+	return now
+}
+
+// look also returns how far the wall clock is behind.
+func (c *steadyClock) look() (now time.Time, behind time.Duration) {
+	wall, elapsed := c.read()
+	own := c.start.Add(elapsed)
+	jumped := int64(wall.Sub(own))
+	ahead := c.ahead.Load()
+	for jumped > ahead && !c.ahead.CompareAndSwap(ahead, jumped) {
+		ahead = c.ahead.Load()
+	}
+	ahead = max(ahead, jumped)
+	return own.Add(time.Duration(ahead)), time.Duration(ahead - jumped)
+}
