@@ -38,14 +38,15 @@ func shownPersonal(g *store.Grant, t *store.Token, status string) personalToken 
 	}
 }
 
-// newPersonal is the body of a call that issues a personal token.
+// newPersonal is the body of a call that issues a personal token. A limit that
+// is there but empty is refused: whoever wrote it did not mean none.
 type newPersonal struct {
 	Principal string     `json:"principal"`
 	Label     string     `json:"label"`
 	Scopes    []string   `json:"scopes"`
 	Accounts  *[]string  `json:"accounts,omitzero"` // absent: all that are open to the principal
-	Expires   time.Time  `json:"expires,omitzero"`
-	Lifetime  string     `json:"lifetime,omitzero"` // instead of expires
+	Expires   *time.Time `json:"expires,omitempty"` // omitzero would leave out the zero time too, and make it for ever
+	Lifetime  *string    `json:"lifetime,omitzero"` // instead of expires
 	Networks  []string   `json:"networks,omitzero"`
 	Rate      *shownRate `json:"rate,omitzero"`
 }

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -109,6 +110,24 @@ func TestPersonalTokenOfAnAccountAndForEver(t *testing.T) {
 	}
 }
 
+func TestPersonalTokenOfAUser(t *testing.T) {
+	w := newAdminWorld(t)
+	must(t, w.app.runtime.store.Update(t.Context(), func(tx store.Writer) error {
+		return errors.Join(
+			tx.PutPrincipal(store.Principal{Environment: store.Sandbox, ID: "ada", Kind: store.User, MaxScopes: []string{"all:eft"}, Status: store.Active}),
+			tx.PutBinding(store.Binding{Environment: store.Sandbox, Principal: "ada", Account: "1", Access: store.Partial, Scopes: []string{"read:eft"}}),
+		)
+	}))
+	answer := w.ok("POST", "/personal-tokens", `{"principal":"ada","label":"script","scopes":["read:eft"]}`)
+	var made personalToken
+	answer.decode(t, &made)
+	lease, err := w.authority().Check(made.Token)
+	must(t, err)
+	if lease.Subject != "ada" || !slices.Equal(lease.Scopes, []string{"read:eft"}) || !slices.Equal(lease.Accounts, []string{"1"}) {
+		t.Errorf("the gate sees %+v", lease.Facts)
+	}
+}
+
 func TestPersonalTokenRefusals(t *testing.T) {
 	w := newAdminWorld(t)
 	w.ok("POST", "/service-accounts", `{"id":"gone","scopes":["read:eft"]}`)
@@ -146,6 +165,9 @@ func TestPersonalTokenRefusals(t *testing.T) {
 		"account of another":       {"accounts", []string{"1", "partly"}, 400, `account \"partly\" is not open`},
 		"account twice":            {"accounts", []string{"1", "1"}, 400, "named twice"},
 		"past":                     {"expires", "2020-01-01T00:00:00Z", 400, "expires 2020-01-01T00:00:00Z is past; it is 2"},
+		"the zero instant":         {"expires", "0001-01-01T00:00:00Z", 400, "expires 0001-01-01T00:00:00Z is past"},
+		"empty lifetime":           {"lifetime", "", 400, "at least 1s"},
+		"empty allow-list":         {"networks", []string{}, 400, "the list of networks is empty"},
 		"no instant":               {"expires", "tomorrow", 400, "not what is expected"},
 		"lifetime of nothing":      {"lifetime", "0s", 400, "at least 1s"},
 		"lifetime backwards":       {"lifetime", "-1h", 400, "at least 1s"},

@@ -49,8 +49,8 @@ func (tx *change) putBuiltInClients() error {
 	return nil
 }
 
-// endClient kills all that a client obtained, and the principal that it was
-// when it acted for itself.
+// endClient kills all that a client obtained, and disables the principal that
+// it was when it acted for itself.
 func (tx *change) endClient(id string) error {
 	if err := declaredChange(tx, store.KindClient, id); err != nil {
 		return err
@@ -60,8 +60,5 @@ func (tx *change) endClient(id string) error {
 		return unlessUnknown(err)
 	}
 	p.Status = store.Disabled
-	if err := tx.PutPrincipal(p); err != nil {
-		return err
-	}
-	return declaredChange(tx, store.KindPrincipal, id)
+	return tx.PutPrincipal(p)
 }

@@ -39,7 +39,7 @@ in; "caddy bearer token revoke" ends it at once.`,
 			in.Accounts = &named
 		}
 		if flags.Changed("expires") {
-			if in.Expires, in.Lifetime, err = parseExpiry(*expires); err != nil {
+			if err := in.parseExpiry(*expires); err != nil {
 				return err
 			}
 		}

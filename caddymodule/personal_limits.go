@@ -89,6 +89,9 @@ func parseRate(text string) (*shownRate, error) {
 
 // readNetworks checks an allow-list.
 func readNetworks(given []string) ([]netip.Prefix, error) {
+	if given != nil && len(given) == 0 {
+		return nil, refuse(http.StatusBadRequest, "the list of networks is empty; leave it out for a token that is good from anywhere")
+	}
 	if len(given) > maxNetworks {
 		return nil, refuse(http.StatusBadRequest, "%d networks; at most %d", len(given), maxNetworks)
 	}
@@ -132,18 +135,20 @@ func readNetwork(text string) (netip.Prefix, error) {
 }
 
 // readExpiry checks when a token is to end: at an instant, after a time, or not
-// at all.
-func readExpiry(expires time.Time, lifetime string, now time.Time) (time.Time, error) {
+// at all, which is the zero time.
+func readExpiry(expires *time.Time, lifetime *string, now time.Time) (time.Time, error) {
 	switch {
-	case !expires.IsZero() && lifetime != "":
+	case expires != nil && lifetime != nil:
 		return time.Time{}, refuse(http.StatusBadRequest, "expires and lifetime say the same; give one")
-	case lifetime != "":
-		life, err := caddy.ParseDuration(lifetime)
+	case lifetime != nil:
+		life, err := caddy.ParseDuration(*lifetime)
 		if err != nil || life < time.Second {
-			return time.Time{}, refuse(http.StatusBadRequest, "lifetime %q: expected a time of at least 1s, as in 12h or 90d", lifetime)
+			return time.Time{}, refuse(http.StatusBadRequest, "lifetime %q: expected a time of at least 1s, as in 12h or 90d", *lifetime)
 		}
 		return now.Add(life).Truncate(time.Second), nil
-	case !expires.IsZero() && !expires.After(now):
+	case expires == nil:
+		return time.Time{}, nil
+	case !expires.After(now):
 		return time.Time{}, refuse(http.StatusBadRequest, "expires %s is past; it is %s", expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return expires.UTC(), nil
@@ -151,14 +156,16 @@ func readExpiry(expires time.Time, lifetime string, now time.Time) (time.Time, e
 
 // parseExpiry reads what a command is given: a date, an instant or a time from
 // now on, which the server counts by its own clock.
-func parseExpiry(text string) (expires time.Time, lifetime string, err error) {
+func (in *newPersonal) parseExpiry(text string) error {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if at, err := time.Parse(layout, text); err == nil {
-			return at, "", nil
+			in.Expires = &at
+			return nil
 		}
 	}
 	if _, err := caddy.ParseDuration(text); err != nil {
-		return time.Time{}, "", usagef("expiry %q: expected a time, a date or an instant, as in 90d, 2027-01-01 or 2027-01-01T08:00:00Z", text)
+		return usagef("expiry %q: expected a time, a date or an instant, as in 90d, 2027-01-01 or 2027-01-01T08:00:00Z", text)
 	}
-	return time.Time{}, text, nil
+	in.Lifetime = &text
+	return nil
 }
