@@ -110,6 +110,29 @@ func TestPersonalTokenOfAnAccountAndForEver(t *testing.T) {
 	}
 }
 
+func TestUnbindingAnAccountEndsItsPersonalTokens(t *testing.T) {
+	w := newAdminWorld(t)
+	w.ok("POST", "/accounts", `{"id":"2"}`)
+	w.ok("PUT", "/service-accounts/"+serviceID+"/accounts/2", "")
+	both, other := w.issuePersonal(""), w.issuePersonal(`,"accounts":["1"]`)
+	for raw, accounts := range map[string]int{both.Token: 2, other.Token: 1} {
+		lease, err := w.authority().Check(raw)
+		must(t, err)
+		if len(lease.Accounts) != accounts {
+			t.Errorf("before: %v", lease.Accounts)
+		}
+	}
+	w.ok("DELETE", "/service-accounts/"+serviceID+"/accounts/2", "")
+	if live := w.listPersonal(""); len(live) != 1 || live[0].ID != other.ID {
+		t.Errorf("left: %+v", live)
+	}
+	lease, err := w.authority().Check(both.Token)
+	must(t, err) // from the cache
+	if verdict := w.authority().Judge(lease, time.Now()); verdict != token.Revoked {
+		t.Errorf("the token is %s", verdict)
+	}
+}
+
 func TestPersonalTokenOfAUser(t *testing.T) {
 	w := newAdminWorld(t)
 	must(t, w.app.runtime.store.Update(t.Context(), func(tx store.Writer) error {

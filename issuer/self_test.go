@@ -125,6 +125,14 @@ func TestSelfOfAPersonalToken(t *testing.T) {
 	}
 }
 
+// A personal token is its owner's and no client's.
+func TestClientsCannotRevokePersonalTokens(t *testing.T) {
+	b := newBank(t, nil)
+	raw, _ := b.personal(store.Token{Label: "cron"}, "all:eft")
+	b.do(revokeCall(raw)).wantError(t, 400, "invalid_grant")
+	b.wantVerdict(raw, token.Live)
+}
+
 // Who stole a token is told nothing of it where it may not be used.
 func TestSelfOutsideTheAllowList(t *testing.T) {
 	b := newBank(t, nil)
