@@ -57,7 +57,7 @@ var policyProofs = slices.Concat([]proof{
 // testProofs are about the tests of a policy, which may stand in it or in a file
 // of their own. All hold with the first configuration.
 func testProofs() (all []proof) {
-	for key, failure := range map[string]string{
+	failures := map[string]string{
 		"request":  "/nowhere/request: expected allow; got deny (no_route)",
 		"scopes":   "/tested/scopes: expected allow; got deny (insufficient_scope) by route tested, missing [[base]]",
 		"accounts": "/bound/accounts: expected allow; got deny (account_not_granted) by route bound",
@@ -65,7 +65,9 @@ func testProofs() (all []proof) {
 		"route":    "/tested/route: expected allow by route bound; got allow (allowed) by route tested",
 		"missing":  "/tested/missing: expected deny, missing [[extra]]; got deny (insufficient_scope) by route tested, missing [[base]]",
 		"reason":   "/tested/reason: expected deny (no_route); got deny (insufficient_scope) by route tested, missing [[base]]",
-	} {
+	}
+	for _, key := range sortedKeys(failures) {
+		failure := failures[key]
 		keys := []string{"policy tests.*." + key, "test file tests.*." + key}
 		if key == "request" {
 			keys = append(keys, "policy tests", "test file tests")

@@ -194,8 +194,8 @@ func handlers(tree any, kind string) (found handlerList) {
 	return found
 }
 
-// optionLines are the lines of a Caddyfile by their option's name, as
-// walkSettings has it.
+// optionLines are the lines of a Caddyfile by the name of their option, as
+// walkSettings has it. An option's lines are those of its block too.
 func optionLines(caddyfile string) map[string][]string {
 	lines := map[string][]string{}
 	var around []string
@@ -209,9 +209,9 @@ func optionLines(caddyfile string) map[string][]string {
 			continue
 		}
 		path := append(slices.Clone(around), words[0])
-		for i, word := range path {
-			if word == "bearer" || strings.HasPrefix(word, "bearer_") {
-				name := strings.Join(path[i:], " ")
+		if i := slices.IndexFunc(path, func(word string) bool { return word == "bearer" || strings.HasPrefix(word, "bearer_") }); i >= 0 {
+			for end := i + 1; end <= len(path); end++ {
+				name := strings.Join(path[i:end], " ")
 				lines[name] = append(lines[name], strings.TrimSpace(line))
 			}
 		}
