@@ -50,12 +50,16 @@ type Environment struct {
 	// makes a new key; what older ones signed stays valid. Default: ES256.
 	SigningAlgorithm string `json:"signing_algorithm,omitempty"`
 
-	// Accounts, service accounts and clients that the configuration declares.
-	// Commands refuse to edit them. One that disappears from here is disabled,
-	// and everything issued under it is revoked.
-	Accounts        []*Account        `json:"accounts,omitempty"`
+	// The accounts that the configuration declares. Commands refuse to edit them.
+	// One that disappears from here is disabled, and everything issued under it is
+	// revoked.
+	Accounts []*Account `json:"accounts,omitempty"`
+
+	// The service accounts that the configuration declares, on the same terms.
 	ServiceAccounts []*ServiceAccount `json:"service_accounts,omitempty"`
-	Clients         []*Client         `json:"clients,omitempty"`
+
+	// The clients that the configuration declares, on the same terms.
+	Clients []*Client `json:"clients,omitempty"`
 }
 
 // Account is a trading or bank account.

@@ -116,7 +116,7 @@ func routeProofs() (all []proof) {
 			first: "200 403", second: "403 200",
 		},
 		{
-			keys: []string{"routes.*.require", "routes.*.require.scopes"}, options: []string{"route scopes"},
+			keys: []string{"routes.*.require.scopes", "routes.*.require"}, options: []string{"route scopes"},
 			outcome: "the answer to a token with the scope base",
 			see:     func(v *variant, base string) string { return v.get(base+"/scopes", true) },
 			first:   "200", second: "403",

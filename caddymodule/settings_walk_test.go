@@ -27,9 +27,8 @@ import (
 func walkSettings(t *testing.T) (keys []string) {
 	t.Helper()
 	for _, module := range ourModules(t) {
-		name := module.ID.Name()
-		for _, key := range jsonKeys(t, name, typeOf(module)) {
-			keys = append(keys, "json "+key)
+		for _, key := range jsonKeys(t, module.ID.Name(), typeOf(module)) {
+			keys = append(keys, "json "+key.name)
 		}
 	}
 	for _, grammar := range grammars() {
@@ -63,9 +62,12 @@ func typeOf(module caddy.ModuleInfo) reflect.Type {
 	return reflect.Indirect(reflect.ValueOf(module.New())).Type()
 }
 
+// jsonKey is a key and the Go field that it fills.
+type jsonKey struct{ name, field string }
+
 // jsonKeys returns the keys of a type and of what is in it, with * for the names
 // and places that those who configure choose.
-func jsonKeys(t *testing.T, name string, in reflect.Type) (keys []string) {
+func jsonKeys(t *testing.T, name string, in reflect.Type) (keys []jsonKey) {
 	t.Helper()
 	switch in.Kind() {
 	case reflect.Pointer:
@@ -85,7 +87,7 @@ func jsonKeys(t *testing.T, name string, in reflect.Type) (keys []string) {
 		case key == "":
 			t.Errorf("%s.%s has no json tag", in, field.Name)
 		case key != "-":
-			keys = append(keys, name+"."+key)
+			keys = append(keys, jsonKey{name + "." + key, in.Name() + "." + field.Name})
 			keys = append(keys, jsonKeys(t, name+"."+key, field.Type)...)
 		}
 	}
@@ -124,13 +126,15 @@ var (
 )
 
 // options asks the parser what it knows within blocks: it says so of a word that
-// it does not know. Blocks are the lines that open them.
+// it does not know. Blocks are the lines that open them, around is their names.
+// The options of a block come before those of the blocks in it.
 func (g grammar) options(t *testing.T, blocks []string, around ...string) (options []caddyfileOption) {
 	t.Helper()
 	known := knownOptions.FindStringSubmatch(g.complaint(t, blocks, nothing))
 	if known == nil {
 		t.Fatalf("%s: no option of this block is known", strings.Join(around, " "))
 	}
+	var inner []caddyfileOption
 	for word := range strings.SplitSeq(known[1], ", ") {
 		words := append(append([]string{g.word}, around...), word)
 		option := caddyfileOption{words, g.usage(t, blocks, word)}
@@ -139,12 +143,12 @@ func (g grammar) options(t *testing.T, blocks []string, around ...string) (optio
 		complaint := g.complaint(t, append(blocks, line), nothing)
 		switch {
 		case knownOptions.MatchString(complaint):
-			options = append(options, g.options(t, append(blocks, line), words[1:]...)...)
+			inner = append(inner, g.options(t, append(blocks, line), words[1:]...)...)
 		case !strings.Contains(complaint, "takes no block"):
 			t.Fatalf("cannot tell whether %q takes a block; sampleOf must know of a value that it takes: %s", option.usage, complaint)
 		}
 	}
-	return options
+	return append(options, inner...)
 }
 
 // usage asks how an option is written, by too few arguments and by too many.
