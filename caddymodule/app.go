@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,6 +26,13 @@ const appName = "bearer"
 // defaultCacheSize is the memory for the facts of tokens, in bytes: about
 // 50,000 signed tokens.
 const defaultCacheSize = 64 << 20
+
+// What a cache may have, in bytes. A smaller one would hold next to nothing, and
+// the books of a larger one (some 5 % of it, taken at once) could eat the machine.
+const (
+	leastCacheSize = 1 << 20
+	mostCacheSize  = 64 << 30
+)
 
 // App issues, checks and kills bearer tokens. It owns what the handlers
 // bearer_gate and bearer_issuer share.
@@ -50,7 +58,8 @@ type App struct {
 	// the other.
 	Environments map[store.Environment]*Environment `json:"environments,omitempty"`
 
-	// Memory for the facts of tokens, in bytes and per environment. Default: 64 MiB.
+	// Memory for the facts of tokens, in bytes and per environment: from 1 MiB to
+	// 64 GiB. Default: 64 MiB.
 	CacheSize int64 `json:"cache_size,omitempty"`
 
 	log      *zap.Logger
@@ -89,6 +98,9 @@ func (app *App) Provision(ctx caddy.Context) error {
 	if app.Store.Driver != "sqlite" {
 		return fmt.Errorf("store driver %q is unknown; known: sqlite", app.Store.Driver)
 	}
+	if err := checkCacheSize(app.CacheSize); err != nil {
+		return err
+	}
 	if err := app.readPolicies(); err != nil {
 		return err
 	}
@@ -124,6 +136,13 @@ func (app *App) fillDefaults() {
 	}
 }
 
+func checkCacheSize(bytes int64) error {
+	if bytes < leastCacheSize || bytes > mostCacheSize {
+		return fmt.Errorf("cache_size is %d bytes; expected 1 MiB to 64 GiB", bytes)
+	}
+	return nil
+}
+
 // readPolicies compiles the policy files, so that a bad one is refused while
 // the old configuration still serves.
 func (app *App) readPolicies() error {
@@ -155,6 +174,9 @@ func (app *App) provisionEnvironments() error {
 		}
 		if env.Policy == "" && len(app.Policies) == 1 {
 			env.Policy = sortedKeys(app.Policies)[0]
+		}
+		if env.Policy == "" && len(app.Policies) > 1 {
+			return fmt.Errorf("environment %s: which policy? name one of: %s", name, strings.Join(sortedKeys(app.Policies), ", "))
 		}
 		if err := env.provision(name, app.vocabulary(env)); err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)

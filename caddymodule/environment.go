@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -122,12 +123,16 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 		return errors.New("issuer is missing: the public URL of the issuer, for example https://auth.example.com")
 	case e.Audience == "":
 		return errors.New("audience is missing: the public URL of the gated API, for example https://api.example.com")
+	case vocabulary == nil && e.Policy == "":
+		return errors.New("no policy is configured; add to the global options, for example: bearer { policy api policies/api.yaml }")
 	case vocabulary == nil:
 		return fmt.Errorf("policy %q is not configured; add to the global options, for example: bearer { policy %s policies/%s.yaml }",
-			e.Policy, cmp.Or(e.Policy, "api"), cmp.Or(e.Policy, "api"))
+			e.Policy, e.Policy, e.Policy)
+	case slices.Contains(e.Accounts, nil) || slices.Contains(e.ServiceAccounts, nil) || slices.Contains(e.Clients, nil):
+		return errors.New("accounts, service_accounts and clients must not hold null")
 	}
-	if err := issuer.CheckURL(e.Issuer); err != nil {
-		return fmt.Errorf("issuer %s: %w", e.Issuer, err)
+	if err := e.checkURLs(name); err != nil {
+		return err
 	}
 	if err := token.CheckAlgorithm(e.SigningAlgorithm); err != nil {
 		return err
@@ -140,6 +145,19 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 		}
 	}
 	return errors.Join(e.checkAccounts(), e.checkServiceAccounts(name), e.checkClients(name), e.checkScopes(vocabulary))
+}
+
+func (e *Environment) checkURLs(name store.Environment) error {
+	if err := issuer.CheckURL(e.Issuer); err != nil {
+		return fmt.Errorf("issuer %s: %w", e.Issuer, err)
+	}
+	if at, err := url.Parse(e.Issuer); name == store.Production && (err != nil || at.Scheme != "https" && !isLoopback(at.Hostname())) {
+		return fmt.Errorf("issuer %s: production needs https://, because secrets are sent there (RFC 8414 §2)", e.Issuer)
+	}
+	if at, err := url.Parse(e.Audience); err != nil || !at.IsAbs() || strings.ContainsAny(e.Audience, " \t\"") {
+		return fmt.Errorf("audience %q is not a URL; write for example https://api.example.com", e.Audience)
+	}
+	return nil
 }
 
 func (e *Environment) checkAccounts() error {
@@ -203,6 +221,9 @@ func (e *Environment) checkClients(env store.Environment) error {
 
 // checkParty checks what service accounts and clients have in common.
 func checkParty(env store.Environment, id, secretHash string) error {
+	if secretHash == "" {
+		return errors.New("secret_hash is missing; make one with: caddy bearer hash-secret")
+	}
 	err := token.CheckHash(secretHash)
 	if err == nil && !strings.HasPrefix(secretHash, "$argon2id$") {
 		err = errors.New("only argon2id hashes can be declared")
