@@ -98,7 +98,7 @@ func (app *App) Provision(ctx caddy.Context) error {
 	if app.Store.Driver != "sqlite" {
 		return fmt.Errorf("store driver %q is unknown; known: sqlite", app.Store.Driver)
 	}
-	if err := checkCacheSize(app.CacheSize); err != nil {
+	if err := errors.Join(checkCacheSize(app.CacheSize), app.checkFiles()); err != nil {
 		return err
 	}
 	if err := app.readPolicies(); err != nil {
@@ -134,6 +134,25 @@ func (app *App) fillDefaults() {
 	if app.CacheSize == 0 {
 		app.CacheSize = defaultCacheSize
 	}
+}
+
+// checkFiles refuses a file that is to serve two purposes: what one would write,
+// the other could not read.
+func (app *App) checkFiles() error {
+	seen := map[string]string{}
+	for _, file := range []struct{ what, path string }{
+		{"store", app.Store.Path}, {"root_key", app.RootKeyFile}, {"operator_token", app.OperatorTokenFile},
+	} {
+		path, err := canonical(file.path)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", file.what, file.path, err)
+		}
+		if other := seen[path]; other != "" {
+			return fmt.Errorf("%s and %s are the same file, %s; choose another for one of them", other, file.what, path)
+		}
+		seen[path] = file.what
+	}
+	return nil
 }
 
 func checkCacheSize(bytes int64) error {

@@ -239,6 +239,10 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Audience = "the API" },
 			`environment sandbox: audience "the API" is not a URL; write for example https://api.example.com`,
 		},
+		"root key in the operator token file": {
+			func(app *App, _ *Environment, _ *Gate) { app.OperatorTokenFile = app.RootKeyFile },
+			"root_key and operator_token are the same file, ",
+		},
 		"cache too small": {
 			func(app *App, _ *Environment, _ *Gate) { app.CacheSize = 1 },
 			"cache_size is 1 bytes; expected 1 MiB to 64 GiB",

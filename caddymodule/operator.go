@@ -118,6 +118,9 @@ func readOperatorFile(path string) ([]operatorToken, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("%s has mode %04o and is open to others; run: chmod 600 %s", path, info.Mode().Perm(), path)
 	}
