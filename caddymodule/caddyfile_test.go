@@ -275,6 +275,20 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients = []*Client{nil} },
 			"environment sandbox: accounts, service_accounts and clients must not hold null",
 		},
+		"name that clears a terminal": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Accounts[0].Name = "House\x1b[2J" },
+			`account 1: name "House\x1b[2J": only printable characters`,
+		},
+		"name of a client with a line's end": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].Name = "bot\nroot" },
+			`client demo-client: name "bot\nroot": only printable characters`,
+		},
+		"name of a service account too long": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.ServiceAccounts[0].Name = strings.Repeat("x", maxText+1)
+			},
+			"service_account " + serviceID + ": name of ",
+		},
 		"hash missing": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].SecretHash = "" },
 			"client demo-client: secret_hash is missing; make one with: caddy bearer hash-secret",

@@ -167,6 +167,9 @@ func (e *Environment) checkAccounts() error {
 		if err := checkID("account", a.ID, seen); err != nil {
 			return err
 		}
+		if err := checkText("name", a.Name); err != nil {
+			return fmt.Errorf("account %s: %w", a.ID, err)
+		}
 		if a.Kind != store.Bank && a.Kind != store.Trading {
 			return fmt.Errorf("account %s: kind %q is unknown; known: %s, %s", a.ID, a.Kind, store.Bank, store.Trading)
 		}
@@ -180,7 +183,7 @@ func (e *Environment) checkServiceAccounts(env store.Environment) error {
 		if err := checkID("service_account", sa.ID, seen); err != nil {
 			return err
 		}
-		if err := checkParty(env, sa.ID, sa.SecretHash); err != nil {
+		if err := checkParty(env, sa.ID, sa.Name, sa.SecretHash); err != nil {
 			return fmt.Errorf("service_account %s: %w", sa.ID, err)
 		}
 		if err := e.checkOwned(sa.Accounts); err != nil {
@@ -206,7 +209,7 @@ func (e *Environment) checkClients(env store.Environment) error {
 		if err := checkID("client", c.ID, seen); err != nil {
 			return err
 		}
-		if err := checkParty(env, c.ID, c.SecretHash); err != nil {
+		if err := checkParty(env, c.ID, c.Name, c.SecretHash); err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)
 		}
 		if err := e.checkOwned(c.Accounts); err != nil {
@@ -220,7 +223,10 @@ func (e *Environment) checkClients(env store.Environment) error {
 }
 
 // checkParty checks what service accounts and clients have in common.
-func checkParty(env store.Environment, id, secretHash string) error {
+func checkParty(env store.Environment, id, name, secretHash string) error {
+	if err := checkText("name", name); err != nil {
+		return err
+	}
 	if secretHash == "" {
 		return errors.New("secret_hash is missing; make one with: caddy bearer hash-secret")
 	}
