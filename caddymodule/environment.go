@@ -27,7 +27,7 @@ const (
 // Environment is one world of clients, accounts and tokens.
 type Environment struct {
 	// The issuer identifier (RFC 8414 §2): the public URL of the issuer, written
-	// into every token. Required.
+	// into every token; in production with https. Required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The audience of access tokens: the public URL of the gated API. Required.
