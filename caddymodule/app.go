@@ -58,8 +58,8 @@ type App struct {
 	// the other.
 	Environments map[store.Environment]*Environment `json:"environments,omitempty"`
 
-	// Memory for the facts of tokens, in bytes and per environment: from 1 MiB to
-	// 64 GiB. Default: 64 MiB.
+	// Memory for the facts of tokens, in bytes and per environment. Default: 64 MiB.
+	// The least is 1 MiB, the most 64 GiB.
 	CacheSize int64 `json:"cache_size,omitempty"`
 
 	log      *zap.Logger

@@ -46,8 +46,8 @@ func init() {
 //     admin API, made at the first start. Default: bearer/operator.token in
 //     Caddy's config folder.
 //   - cache_size: memory for the facts of tokens, per environment, as bytes or
-//     with a unit (KiB, MiB, GiB, or KB, MB, GB for powers of ten): from 1MiB to
-//     64GiB. Default: 64MiB, enough for some 50,000 tokens.
+//     with a unit (KiB, MiB, GiB, or KB, MB, GB for powers of ten), 1MiB to 64GiB.
+//     Default: 64MiB, enough for some 50,000 tokens.
 //   - policy: gives the scope policy in a file a name, by which gates and
 //     environments know it. At least one, once for each name. A file that changes is taken
 //     over within a second, without a reload.

@@ -291,7 +291,7 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 		},
 		"hash missing": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].SecretHash = "" },
-			"client demo-client: secret_hash is missing; make one with: caddy bearer hash-secret",
+			"client demo-client: secret_hash: it is missing; make one with: caddy bearer hash-secret",
 		},
 		"lifetime under a second": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.CodeLifetime = 1 },

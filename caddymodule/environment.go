@@ -51,15 +51,15 @@ type Environment struct {
 	// makes a new key; what older ones signed stays valid. Default: ES256.
 	SigningAlgorithm string `json:"signing_algorithm,omitempty"`
 
-	// The accounts that the configuration declares. Commands refuse to edit them.
-	// One that disappears from here is disabled, and everything issued under it is
-	// revoked.
+	// Accounts, service accounts and clients that the configuration declares.
+	// Commands refuse to edit them. One that disappears from here is disabled,
+	// and everything issued under it is revoked.
 	Accounts []*Account `json:"accounts,omitempty"`
 
-	// The service accounts that the configuration declares, on the same terms.
+	// Service accounts, of which the same is true.
 	ServiceAccounts []*ServiceAccount `json:"service_accounts,omitempty"`
 
-	// The clients that the configuration declares, on the same terms.
+	// Clients, of which the same is true.
 	Clients []*Client `json:"clients,omitempty"`
 }
 
@@ -183,7 +183,10 @@ func (e *Environment) checkServiceAccounts(env store.Environment) error {
 		if err := checkID("service_account", sa.ID, seen); err != nil {
 			return err
 		}
-		if err := checkParty(env, sa.ID, sa.Name, sa.SecretHash); err != nil {
+		if err := checkText("name", sa.Name); err != nil {
+			return fmt.Errorf("service_account %s: %w", sa.ID, err)
+		}
+		if err := checkParty(env, sa.ID, sa.SecretHash); err != nil {
 			return fmt.Errorf("service_account %s: %w", sa.ID, err)
 		}
 		if err := e.checkOwned(sa.Accounts); err != nil {
@@ -209,7 +212,10 @@ func (e *Environment) checkClients(env store.Environment) error {
 		if err := checkID("client", c.ID, seen); err != nil {
 			return err
 		}
-		if err := checkParty(env, c.ID, c.Name, c.SecretHash); err != nil {
+		if err := checkText("name", c.Name); err != nil {
+			return fmt.Errorf("client %s: %w", c.ID, err)
+		}
+		if err := checkParty(env, c.ID, c.SecretHash); err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)
 		}
 		if err := e.checkOwned(c.Accounts); err != nil {
@@ -223,16 +229,13 @@ func (e *Environment) checkClients(env store.Environment) error {
 }
 
 // checkParty checks what service accounts and clients have in common.
-func checkParty(env store.Environment, id, name, secretHash string) error {
-	if err := checkText("name", name); err != nil {
-		return err
-	}
-	if secretHash == "" {
-		return errors.New("secret_hash is missing; make one with: caddy bearer hash-secret")
-	}
+func checkParty(env store.Environment, id, secretHash string) error {
 	err := token.CheckHash(secretHash)
 	if err == nil && !strings.HasPrefix(secretHash, "$argon2id$") {
 		err = errors.New("only argon2id hashes can be declared")
+	}
+	if secretHash == "" {
+		err = errors.New("it is missing")
 	}
 	if err != nil {
 		return fmt.Errorf("secret_hash: %w; make one with: caddy bearer hash-secret", err)
