@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -26,6 +27,13 @@ const appName = "bearer"
 // defaultCacheSize is the memory for the facts of tokens, in bytes: about
 // 50,000 signed tokens.
 const defaultCacheSize = 64 << 20
+
+// What a cache may have, in bytes. A smaller one would hold next to nothing, and
+// the books of a larger one (some 5 % of it, taken at once) could eat the machine.
+const (
+	leastCacheSize = 1 << 20
+	mostCacheSize  = 64 << 30
+)
 
 // App issues, checks and kills bearer tokens. It owns what the handlers
 // bearer_gate and bearer_issuer share.
@@ -61,6 +69,7 @@ type App struct {
 	Audit *Audit `json:"audit,omitempty"`
 
 	// Memory for the facts of tokens, in bytes and per environment. Default: 64 MiB.
+	// The least is 1 MiB, the most 64 GiB.
 	CacheSize int64 `json:"cache_size,omitempty"`
 
 	log      *zap.Logger
@@ -99,6 +108,9 @@ func (app *App) Provision(ctx caddy.Context) error {
 	app.fillDefaults()
 	if app.Store.Driver != "sqlite" {
 		return fmt.Errorf("store driver %q is unknown; known: sqlite", app.Store.Driver)
+	}
+	if err := errors.Join(checkCacheSize(app.CacheSize), app.checkFiles()); err != nil {
+		return err
 	}
 	if err := app.readPolicies(); err != nil {
 		return err
@@ -142,6 +154,32 @@ func (app *App) fillDefaults() {
 	}
 }
 
+// checkFiles refuses a file that is to serve two purposes: what one would write,
+// the other could not read.
+func (app *App) checkFiles() error {
+	seen := map[string]string{}
+	for _, file := range []struct{ what, path string }{
+		{"store", app.Store.Path}, {"root_key", app.RootKeyFile}, {"operator_token", app.OperatorTokenFile},
+	} {
+		path, err := canonical(file.path)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", file.what, file.path, err)
+		}
+		if other := seen[path]; other != "" {
+			return fmt.Errorf("%s and %s are the same file, %s; choose another for one of them", other, file.what, path)
+		}
+		seen[path] = file.what
+	}
+	return nil
+}
+
+func checkCacheSize(bytes int64) error {
+	if bytes < leastCacheSize || bytes > mostCacheSize {
+		return fmt.Errorf("cache_size is %d bytes; expected 1 MiB to 64 GiB", bytes)
+	}
+	return nil
+}
+
 // readPolicies compiles the policy files, so that a bad one is refused while
 // the old configuration still serves.
 func (app *App) readPolicies() error {
@@ -173,6 +211,9 @@ func (app *App) provisionEnvironments() error {
 		}
 		if env.Policy == "" && len(app.Policies) == 1 {
 			env.Policy = sortedKeys(app.Policies)[0]
+		}
+		if env.Policy == "" && len(app.Policies) > 1 {
+			return fmt.Errorf("environment %s: which policy? name one of: %s", name, strings.Join(sortedKeys(app.Policies), ", "))
 		}
 		if err := env.provision(name, app.vocabulary(env)); err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)

@@ -54,7 +54,7 @@ func init() {
 //     admin API, made at the first start. Default: bearer/operator.token in
 //     Caddy's config folder.
 //   - cache_size: memory for the facts of tokens, per environment, as bytes or
-//     with a unit (KiB, MiB, GiB, or KB, MB, GB for powers of ten).
+//     with a unit (KiB, MiB, GiB, or KB, MB, GB for powers of ten), 1MiB to 64GiB.
 //     Default: 64MiB, enough for some 50,000 tokens.
 //   - audit: where the heads of the audit trail go, see [Audit.options]. Default:
 //     nowhere.
@@ -99,10 +99,13 @@ func (app *App) readStore(_ *caddyfile.Dispenser, args []string) error {
 
 func (app *App) readCacheSize(d *caddyfile.Dispenser, args []string) error {
 	size, err := humanize.ParseBytes(args[0])
-	if err != nil || size == 0 || size > math.MaxInt64 {
+	if err != nil {
 		return d.Errf("cache_size %q is not a size; write for example: cache_size 64MiB", args[0])
 	}
-	app.CacheSize = int64(size)
+	app.CacheSize = int64(min(size, math.MaxInt64))
+	if err := checkCacheSize(app.CacheSize); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 
@@ -242,7 +245,11 @@ func (o option) arguments(d *caddyfile.Dispenser) ([]string, error) {
 	given, words := d.RemainingArgs(), strings.Fields(o.args)
 	least := len(words) - strings.Count(o.args, "[")
 	if len(given) < least || len(given) > len(words) && !strings.Contains(o.args, "…") {
-		return nil, d.Errf("wrong number of arguments (%d); write: %s", len(given), strings.TrimSpace(o.name+" "+o.args))
+		hint := ""
+		if len(given) > len(words) && strings.HasSuffix(o.args, "<text>") {
+			hint = "quote a text that has blanks; "
+		}
+		return nil, d.Errf("wrong number of arguments (%d); %swrite: %s", len(given), hint, strings.TrimSpace(o.name+" "+o.args))
 	}
 	for i, arg := range given {
 		if arg == "" {
@@ -269,7 +276,9 @@ func unknown(d *caddyfile.Dispenser, what, word string, known []string) error {
 
 // resembles reports whether one letter added, left out, replaced or swapped
 // with its neighbour makes the word the name, or one is how the other begins.
+// Case does not count.
 func resembles(word, name string) bool {
+	word, name = strings.ToLower(word), strings.ToLower(name)
 	if len(word) > 2 && (strings.HasPrefix(word, name) || strings.HasPrefix(name, word)) {
 		return true
 	}

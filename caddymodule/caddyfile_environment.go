@@ -40,7 +40,7 @@ import (
 // What they mean:
 //
 //   - issuer: the public URL of the issuer (RFC 8414 §2), written into every
-//     token. Required.
+//     token; in production with https. Required.
 //   - audience: the public URL of the gated API. Required.
 //   - policy: the policy whose scopes the environment knows. Default: the only one.
 //   - code_lifetime, access_token_lifetime, refresh_token_lifetime: how long each

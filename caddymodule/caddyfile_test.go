@@ -228,6 +228,71 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Audience = "" },
 			"environment sandbox: audience is missing: the public URL of the gated API, for example https://api.example.com",
 		},
+		"issuer of production without TLS": {
+			func(app *App, sandbox *Environment, _ *Gate) {
+				sandbox.Issuer = "http://auth.example.com"
+				app.Environments = map[store.Environment]*Environment{store.Production: sandbox}
+			},
+			"environment production: issuer http://auth.example.com: production needs https://",
+		},
+		"audience no URL": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Audience = "the API" },
+			`environment sandbox: audience "the API" is not a URL; write for example https://api.example.com`,
+		},
+		"root key in the operator token file": {
+			func(app *App, _ *Environment, _ *Gate) { app.OperatorTokenFile = app.RootKeyFile },
+			"root_key and operator_token are the same file, ",
+		},
+		"cache too small": {
+			func(app *App, _ *Environment, _ *Gate) { app.CacheSize = 1 },
+			"cache_size is 1 bytes; expected 1 MiB to 64 GiB",
+		},
+		"cache below nothing": {
+			func(app *App, _ *Environment, _ *Gate) { app.CacheSize = -5 },
+			"cache_size is -5 bytes; expected 1 MiB to 64 GiB",
+		},
+		"cache too large": {
+			func(app *App, _ *Environment, _ *Gate) { app.CacheSize = 1 << 60 },
+			"cache_size is 1152921504606846976 bytes; expected 1 MiB to 64 GiB",
+		},
+		"no policy": {
+			func(app *App, _ *Environment, _ *Gate) { app.Policies = nil },
+			"environment sandbox: no policy is configured; add to the global options, for example: bearer { policy api policies/api.yaml }",
+		},
+		"policy of an environment left open": {
+			func(app *App, _ *Environment, _ *Gate) { app.Policies["other"] = app.Policies["exchange"] },
+			"environment sandbox: which policy? name one of: exchange, other",
+		},
+		"account null": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Accounts = append(sandbox.Accounts, nil) },
+			"environment sandbox: accounts, service_accounts and clients must not hold null",
+		},
+		"service account null": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.ServiceAccounts = []*ServiceAccount{nil} },
+			"environment sandbox: accounts, service_accounts and clients must not hold null",
+		},
+		"client null": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients = []*Client{nil} },
+			"environment sandbox: accounts, service_accounts and clients must not hold null",
+		},
+		"name that clears a terminal": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Accounts[0].Name = "House\x1b[2J" },
+			`account 1: name "House\x1b[2J": only printable characters`,
+		},
+		"name of a client with a line's end": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].Name = "bot\nroot" },
+			`client demo-client: name "bot\nroot": only printable characters`,
+		},
+		"name of a service account too long": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.ServiceAccounts[0].Name = strings.Repeat("x", maxText+1)
+			},
+			"service_account " + serviceID + ": name of ",
+		},
+		"hash missing": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].SecretHash = "" },
+			"client demo-client: secret_hash: it is missing; make one with: caddy bearer hash-secret",
+		},
 		"lifetime under a second": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.CodeLifetime = 1 },
 			"environment sandbox: code_lifetime is 1ns; the least is 1s",

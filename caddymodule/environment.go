@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ const (
 // Environment is one world of clients, accounts and tokens.
 type Environment struct {
 	// The issuer identifier (RFC 8414 §2): the public URL of the issuer, written
-	// into every token. Required.
+	// into every token; in production with https. Required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The audience of access tokens: the public URL of the gated API. Required.
@@ -64,9 +65,13 @@ type Environment struct {
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
 	// and everything issued under it is revoked.
-	Accounts        []*Account        `json:"accounts,omitempty"`
+	Accounts []*Account `json:"accounts,omitempty"`
+
+	// Service accounts, of which the same is true.
 	ServiceAccounts []*ServiceAccount `json:"service_accounts,omitempty"`
-	Clients         []*Client         `json:"clients,omitempty"`
+
+	// Clients, of which the same is true.
+	Clients []*Client `json:"clients,omitempty"`
 
 	signingKey *token.KeyFile // what SigningKeyFile holds
 }
@@ -130,12 +135,16 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 		return errors.New("issuer is missing: the public URL of the issuer, for example https://auth.example.com")
 	case e.Audience == "":
 		return errors.New("audience is missing: the public URL of the gated API, for example https://api.example.com")
+	case vocabulary == nil && e.Policy == "":
+		return errors.New("no policy is configured; add to the global options, for example: bearer { policy api policies/api.yaml }")
 	case vocabulary == nil:
 		return fmt.Errorf("policy %q is not configured; add to the global options, for example: bearer { policy %s policies/%s.yaml }",
-			e.Policy, cmp.Or(e.Policy, "api"), cmp.Or(e.Policy, "api"))
+			e.Policy, e.Policy, e.Policy)
+	case slices.Contains(e.Accounts, nil) || slices.Contains(e.ServiceAccounts, nil) || slices.Contains(e.Clients, nil):
+		return errors.New("accounts, service_accounts and clients must not hold null")
 	}
-	if err := issuer.CheckURL(e.Issuer); err != nil {
-		return fmt.Errorf("issuer %s: %w", e.Issuer, err)
+	if err := e.checkURLs(name); err != nil {
+		return err
 	}
 	if err := e.provisionSigningKey(); err != nil {
 		return err
@@ -150,12 +159,28 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	return errors.Join(e.checkAccounts(), e.checkServiceAccounts(name), e.checkClients(name), e.checkScopes(vocabulary))
 }
 
+func (e *Environment) checkURLs(name store.Environment) error {
+	if err := issuer.CheckURL(e.Issuer); err != nil {
+		return fmt.Errorf("issuer %s: %w", e.Issuer, err)
+	}
+	if at, err := url.Parse(e.Issuer); name == store.Production && (err != nil || at.Scheme != "https" && !isLoopback(at.Hostname())) {
+		return fmt.Errorf("issuer %s: production needs https://, because secrets are sent there (RFC 8414 §2)", e.Issuer)
+	}
+	if at, err := url.Parse(e.Audience); err != nil || !at.IsAbs() || strings.ContainsAny(e.Audience, " \t\"") {
+		return fmt.Errorf("audience %q is not a URL; write for example https://api.example.com", e.Audience)
+	}
+	return nil
+}
+
 func (e *Environment) checkAccounts() error {
 	seen := map[string]bool{}
 	for _, a := range e.Accounts {
 		a.Kind = cmp.Or(a.Kind, store.Bank)
 		if err := checkID("account", a.ID, seen); err != nil {
 			return err
+		}
+		if err := checkText("name", a.Name); err != nil {
+			return fmt.Errorf("account %s: %w", a.ID, err)
 		}
 		if a.Kind != store.Bank && a.Kind != store.Trading {
 			return fmt.Errorf("account %s: kind %q is unknown; known: %s, %s", a.ID, a.Kind, store.Bank, store.Trading)
@@ -169,6 +194,9 @@ func (e *Environment) checkServiceAccounts(env store.Environment) error {
 	for _, sa := range e.ServiceAccounts {
 		if err := checkID("service_account", sa.ID, seen); err != nil {
 			return err
+		}
+		if err := checkText("name", sa.Name); err != nil {
+			return fmt.Errorf("service_account %s: %w", sa.ID, err)
 		}
 		if err := checkParty(env, sa.ID, sa.SecretHash); err != nil {
 			return fmt.Errorf("service_account %s: %w", sa.ID, err)
@@ -196,6 +224,9 @@ func (e *Environment) checkClients(env store.Environment) error {
 		if err := checkID("client", c.ID, seen); err != nil {
 			return err
 		}
+		if err := checkText("name", c.Name); err != nil {
+			return fmt.Errorf("client %s: %w", c.ID, err)
+		}
 		if err := checkParty(env, c.ID, c.SecretHash); err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)
 		}
@@ -217,6 +248,9 @@ func checkParty(env store.Environment, id, secretHash string) error {
 	err := token.CheckHash(secretHash)
 	if err == nil && !strings.HasPrefix(secretHash, "$argon2id$") {
 		err = errors.New("only argon2id hashes can be declared")
+	}
+	if secretHash == "" {
+		err = errors.New("it is missing")
 	}
 	if err != nil {
 		return fmt.Errorf("secret_hash: %w; make one with: caddy bearer hash-secret", err)

@@ -58,6 +58,13 @@ func TestOperatorTokensThatOpenNothing(t *testing.T) {
 	}
 }
 
+func TestOperatorFileIsAFolder(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := readOperatorFile(folder); err == nil || err.Error() != folder+" is not a regular file" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestOperatorFiles(t *testing.T) {
 	long, other := strings.Repeat("a", minOperatorToken), strings.Repeat("b", minOperatorToken)
 	tests := []struct {

@@ -23,10 +23,14 @@ func credential(r *http.Request, route *policy.Route) (raw string, f *flaw) {
 	default:
 		return "", flawTwo
 	}
+	inHeader := f == nil
 	if route.Credentials.Has(policy.Subprotocol) && upgradeOf(r) != noUpgrade {
 		if offers := r.Header["Sec-Websocket-Protocol"]; len(offers) > 0 {
 			raw, f = withSubprotocol(raw, f, offers)
 		}
+	}
+	if !route.Credentials.Has(policy.Header) && (f == nil && inHeader || f == flawNone || f == flawScheme) {
+		return "", flawPlace
 	}
 	if r.URL.RawQuery != "" && inQuery(r.URL.RawQuery) {
 		if f == nil {

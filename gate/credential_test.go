@@ -117,6 +117,12 @@ func TestSubprotocolCredential(t *testing.T) {
 		{"bad token", "/ws", []string{"Sec-WebSocket-Protocol: bearer, abc"}, 401, ""},
 		{"route takes the header alone", "/header-only", []string{"Sec-WebSocket-Protocol: bearer, " + good}, 401, ""},
 		{"route takes the header alone, which is there", "/header-only", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: bearer, " + good + ", market.v1"}, 200, "market.v1"},
+		{"route takes the subprotocol alone", "/subprotocol-only", []string{"Sec-WebSocket-Protocol: bearer, " + good + ", market.v1"}, 200, "market.v1"},
+		{"route takes the subprotocol alone, header", "/subprotocol-only", []string{"Authorization: Bearer " + good}, 401, ""},
+		{"route takes the subprotocol alone, header beside an offer", "/subprotocol-only", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: market.v1"}, 401, ""},
+		{"route takes the subprotocol alone, both", "/subprotocol-only", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: bearer, " + good}, 400, ""},
+		{"route takes the subprotocol alone, another scheme too", "/subprotocol-only", []string{"Authorization: Basic eDp5", "Sec-WebSocket-Protocol: bearer, " + good + ", market.v1"}, 200, "market.v1"},
+		{"route takes the subprotocol alone, nothing", "/subprotocol-only", nil, 401, ""},
 	} {
 		t.Run(tt.attack, func(t *testing.T) {
 			resp := raw(t, server, get(tt.target, append(slices.Clone(upgrade), tt.lines...)...))
@@ -138,6 +144,12 @@ func TestSubprotocolCredential(t *testing.T) {
 	t.Run("no upgrade", func(t *testing.T) {
 		if resp := raw(t, server, get("/ws", "Sec-WebSocket-Protocol: bearer, "+good)); resp.StatusCode != 401 {
 			t.Errorf("status %d", resp.StatusCode)
+		}
+	})
+	t.Run("no upgrade, header, where the subprotocol alone is taken", func(t *testing.T) {
+		resp := raw(t, server, get("/subprotocol-only", "Authorization: Bearer "+good))
+		if got := body(t, resp); resp.StatusCode != 401 || !strings.Contains(got, "takes its token from a WebSocket handshake alone") {
+			t.Errorf("status %d: %s", resp.StatusCode, got)
 		}
 	})
 }

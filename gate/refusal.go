@@ -61,6 +61,7 @@ var (
 
 	flawNone   = anonymous("no_credentials", "This route needs a token: Authorization: Bearer TOKEN.")
 	flawScheme = anonymous("scheme", "This route needs the scheme Bearer: Authorization: Bearer TOKEN.")
+	flawPlace  = anonymous("not_in_subprotocol", "This route takes its token from a WebSocket handshake alone: Sec-WebSocket-Protocol: bearer, TOKEN.")
 	flawQuery  = anonymous("query_token", "A token in the URL is not accepted. Send Authorization: Bearer TOKEN.")
 
 	flawInvalid = &flaw{status: http.StatusUnauthorized, code: CodeInvalidToken,

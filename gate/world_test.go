@@ -39,6 +39,7 @@ routes:
   - {id: files, match: {methods: [GET], path: "/files/{rest...}"}, require: {scopes: [read:accounts]}}
   - {id: sse, match: {methods: [GET], path: /sse}, require: {scopes: [read:market]}}
   - {id: ws, match: {methods: [GET], path: /ws}, require: {scopes: [read:market]}, credentials: [header, subprotocol]}
+  - {id: subprotocol-only, match: {methods: [GET], path: /subprotocol-only}, require: {scopes: [read:market]}, credentials: [subprotocol]}
   - {id: header-only, match: {methods: [GET], path: /header-only}, require: {scopes: [read:market]}}
   - {id: health, match: {methods: [GET], path: /health}, public: true}
 `

@@ -1,0 +1,128 @@
+package caddymodule
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+var appProofs = []proof{
+	{
+		keys:    []string{"json bearer.store", "json bearer.store.path", "Caddyfile bearer store"},
+		outcome: "the database file",
+		see:     func(v *variant) string { return v.made(".db") },
+		first:   "first.db", second: "second.db",
+	},
+	{
+		keys:    []string{"json bearer.store.driver"},
+		outcome: "what caddy validate says",
+		apart: func(t *testing.T) (first, second string) {
+			driver := func(name string) string {
+				app, gate := sound(t)
+				app.Store.Driver = name
+				return fmt.Sprint(validate(app, gate))
+			}
+			return driver("sqlite"), after("bearer app module: ", driver("postgres"))
+		},
+		first: "<nil>", second: `provision bearer: store driver "postgres" is unknown; known: sqlite`,
+	},
+	{
+		keys:    []string{"json bearer.root_key_file", "Caddyfile bearer root_key"},
+		outcome: "the file with the root key",
+		see:     func(v *variant) string { return v.made(".key") },
+		first:   "first.key", second: "second.key",
+	},
+	{
+		keys:    []string{"json bearer.operator_token_file", "Caddyfile bearer operator_token"},
+		outcome: "the file with the operator tokens",
+		see:     func(v *variant) string { return v.made(".token") },
+		first:   "first.token", second: "second.token",
+	},
+	{
+		keys:    []string{"json bearer.cache_size", "Caddyfile bearer cache_size"},
+		outcome: "over 64 MiB in use, by Caddy's heap profile: two caches, whose books take a twentieth of their size",
+		see:     func(v *variant) string { return fmt.Sprint(v.heap() > 64<<20) },
+		first:   "false", second: "true",
+	},
+	{
+		keys:    []string{"json bearer.policies", "Caddyfile bearer policy"},
+		outcome: "what a gate answers to requests that one of the two files allows",
+		see: func(v *variant) string {
+			return v.get("/policies/narrow", true) + " " + v.get("/policies/rights", true)
+		},
+		first: "200 403", second: "403 200",
+	},
+	{
+		keys:    []string{"json bearer.environments", "Caddyfile bearer environment"},
+		outcome: "the environment in which a command finds the client",
+		see: func(v *variant) string {
+			var found []string
+			for _, env := range []string{"sandbox", "production"} {
+				if strings.Contains(v.ok("", "bearer", "client", "list", "--environment", env), v.client) {
+					found = append(found, env)
+				}
+			}
+			return strings.Join(found, " ")
+		},
+		first: "sandbox", second: "production",
+	},
+}
+
+var environmentProofs = []proof{
+	{
+		keys:    []string{"json bearer.environments.*.issuer", "Caddyfile bearer environment issuer"},
+		outcome: "issuer in the token",
+		see:     func(v *variant) string { return v.inToken(1, "iss") },
+		first:   "https://auth.first.test", second: "https://auth.second.test",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.audience", "Caddyfile bearer environment audience"},
+		outcome: "audience in the token",
+		see:     func(v *variant) string { return v.inToken(1, "aud") },
+		first:   "https://api.first.test", second: "https://api.second.test",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.policy", "Caddyfile bearer environment policy"},
+		outcome: "scopes_supported in the issuer's metadata",
+		see:     func(v *variant) string { return v.metadata("scopes_supported") },
+		first:   "[base sees extra broad bold shy]", second: "[base extra sees broad]",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.code_lifetime", "Caddyfile bearer environment code_lifetime"},
+		outcome: "the answer to a code that is redeemed after 1.1 s",
+		see:     func(v *variant) string { return fmt.Sprint(v.codeStatus) },
+		first:   "200", second: "400",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.access_token_lifetime", "Caddyfile bearer environment access_token_lifetime"},
+		outcome: "expires_in of the token endpoint",
+		see:     func(v *variant) string { return fmt.Sprint(v.issued.ExpiresIn) },
+		first:   "420", second: "480",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.refresh_token_lifetime", "Caddyfile bearer environment refresh_token_lifetime"},
+		outcome: "refresh_token_expires_in of the token endpoint",
+		see:     func(v *variant) string { return fmt.Sprint(v.issued.RefreshExpires) },
+		first:   "25200", second: "28800",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.signing_algorithm", "Caddyfile bearer environment signing_algorithm"},
+		outcome: "alg in the token's header",
+		see:     func(v *variant) string { return v.inToken(0, "alg") },
+		first:   "PS256", second: "EdDSA",
+	},
+	{
+		keys:    []string{"json bearer_issuer.environment", "Caddyfile bearer_issuer environment"},
+		outcome: "environment at /token/self",
+		see:     func(v *variant) string { return v.own.Environment },
+		first:   "sandbox", second: "production",
+	},
+}
+
+// after is what follows a text, or all if it is not there.
+func after(mark, text string) string {
+	if _, rest, found := strings.Cut(text, mark); found {
+		return rest
+	}
+	return text
+}
