@@ -9,21 +9,17 @@ package proof
 // at some, or all, of what it knows from former rounds.
 func (c *caller) checkAll(everything bool) {
 	var former []*grant
-	verdicts := map[bool]int{} // of a kill that was not answered
 	killed := c.killUnanswered()
+	c.found = map[fate]int{}
 	for _, g := range c.holdings().grants {
 		if g.touched != c.round && !everything {
 			former = append(former, g)
 			continue
 		}
-		unknown := killed && g.fate == uncertain
 		c.check(g)
-		if unknown && (g.fate == alive || g.fate == dead) {
-			verdicts[g.fate == alive]++
-		}
 	}
-	if len(verdicts) > 1 {
-		c.gone.add("round %d: a kill that was not answered took %d grants and left %d", c.round, verdicts[false], verdicts[true])
+	if killed && c.found[alive] > 0 && c.found[dead] > 0 {
+		c.gone.add("round %d: a kill that was not answered took %d grants and left %d", c.round, c.found[dead], c.found[alive])
 	}
 	const sample = 6
 	for i := 0; i < sample && len(former) > 0; i++ {
@@ -117,6 +113,7 @@ func (c *caller) findOut(g *grant) {
 			found = dead
 		}
 	}
+	c.found[found]++
 	c.note(entry{Op: opFound, Grant: g.number, Fate: found})
 }
 

@@ -75,7 +75,6 @@ var never = map[string]string{
 	"unlogged revocations":      `SELECT count(*) FROM grants g WHERE g.revoked <> 0 AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.environment = g.environment AND r.kind = 'grant' AND r.target = g.id)`,
 	"kills without effect":      `SELECT count(*) FROM revocation r JOIN grants g ON g.environment = r.environment AND g.id = r.target WHERE r.kind = 'grant' AND g.revoked = 0`,
 	"revocations logged twice":  `SELECT count(*) FROM (SELECT 1 FROM revocation WHERE kind IN ('grant', 'token') GROUP BY environment, kind, target HAVING count(*) <> 1)`,
-	"revocations nobody did":    `SELECT count(*) FROM revocation r WHERE r.kind IN ('grant', 'token') AND r.reason <> 'code_replayed' AND NOT EXISTS (SELECT 1 FROM audit e WHERE e.environment = r.environment AND e.target = r.kind || ':' || r.target AND e.action = r.kind || '.revoke')`,
 }
 
 // survey looks at a database that no process has open.
