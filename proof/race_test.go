@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	cells        = 16 // revoke at the same time
+	cells        = 48 // revoke at the same time
 	usersPerCell = 2  // use the token that is about to be revoked
 )
 
