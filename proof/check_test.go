@@ -8,6 +8,7 @@ package proof
 // checkAll looks at all that happened to the caller's grants in this round, and
 // at some, or all, of what it knows from former rounds.
 func (c *caller) checkAll(everything bool) {
+	c.everything = everything
 	var former []*grant
 	killed := c.killUnanswered()
 	c.found = map[fate]int{}
@@ -39,7 +40,21 @@ func (c *caller) killUnanswered() bool {
 	return n > 1
 }
 
-// check asks the server for everything about a grant.
+// due are the access tokens of a grant to look at: those to which anything
+// happened in this round, and two more, or all.
+func (c *caller) due(g *grant) (list []*accessToken) {
+	for _, a := range g.access {
+		if c.everything || a.touched == c.round {
+			list = append(list, a)
+		}
+	}
+	if len(list) < len(g.access) {
+		list = append(list, c.anyAccess(g), c.anyAccess(g))
+	}
+	return list
+}
+
+// check asks the server about a grant.
 func (c *caller) check(g *grant) {
 	if g.asked && !g.redeemed {
 		c.redeemAgain(g)
@@ -83,7 +98,7 @@ func (c *caller) answered(what string, err error) bool {
 // a whole.
 func (c *caller) findOut(g *grant) {
 	var verdicts []bool
-	for _, token := range g.access {
+	for _, token := range c.due(g) {
 		if token.fate == alive {
 			verdicts = append(verdicts, c.lives(token))
 		}
@@ -103,7 +118,7 @@ func (c *caller) findOut(g *grant) {
 	}
 	found := alive
 	if len(verdicts) == 0 {
-		found = lost // each of its tokens was revoked by itself
+		found = lost // those looked at were revoked by themselves
 	}
 	for _, lives := range verdicts {
 		if lives != verdicts[0] {
@@ -138,7 +153,7 @@ func (c *caller) expect(what string, want, got bool) {
 
 // checkDead: nothing that was revoked comes back.
 func (c *caller) checkDead(g *grant) {
-	for _, token := range g.access {
+	for _, token := range c.due(g) {
 		c.expect("an access token of a revoked grant", false, c.lives(token))
 	}
 	if g.refresh != "" {
@@ -158,7 +173,7 @@ func (c *caller) checkDead(g *grant) {
 
 // checkAlive: everything acknowledged works, but for what was revoked by itself.
 func (c *caller) checkAlive(g *grant) {
-	for _, token := range g.access {
+	for _, token := range c.due(g) {
 		lives := c.lives(token)
 		switch {
 		case token.fate == uncertain && lives:

@@ -45,7 +45,7 @@ func TestNothingAcknowledgedIsLostByKill9(t *testing.T) {
 	t.Logf("BEARER_SEED=%d", seed)
 	for first := 0; first < kills; first += killsPerDatabase {
 		t.Run(fmt.Sprintf("from kill %d", first+1), func(t *testing.T) {
-			p := newCrashProof(t, binary, seed+uint64(first))
+			p := newCrashProof(t, binary(), seed+uint64(first))
 			last := min(kills-first, killsPerDatabase)
 			for round := 1; round <= last && p.gone.count()+p.wrong.count() == 0; round++ {
 				p.crash(round, round == last || round%25 == 0)
@@ -77,8 +77,8 @@ type crashProof struct {
 	checked time.Duration // how long checks took
 }
 
-func newCrashProof(t testing.TB, binary string, seed uint64, environment ...string) *crashProof {
-	p := &crashProof{t: t, server: newServer(t, binary), random: rand.New(rand.NewPCG(seed, 0)), model: newModel(callers)}
+func newCrashProof(t testing.TB, executable string, seed uint64, environment ...string) *crashProof {
+	p := &crashProof{t: t, server: newServer(t, executable), random: rand.New(rand.NewPCG(seed, 0)), model: newModel(callers)}
 	p.path = p.server.path("ledger")
 	var err error
 	if p.ledger, err = openLedger(p.path); err != nil {

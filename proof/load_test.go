@@ -37,7 +37,9 @@ type caller struct {
 	grants *atomic.Int64 // the last number that was given out
 	random *rand.Rand
 	checks int
-	found  map[fate]int // what became of uncertain grants in this round
+
+	everything bool         // is looked at after this round
+	found      map[fate]int // what became of uncertain grants in this round
 
 	wrong *findings // with the server that runs
 	gone  *findings // after a crash

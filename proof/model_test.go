@@ -18,6 +18,7 @@ const (
 type accessToken struct {
 	raw, id string
 	fate    fate
+	touched int // the last round in which anything happened to it
 }
 
 // grant is what callers were told of a grant, and what they have asked for.
@@ -85,7 +86,7 @@ func (m model) apply(e entry) {
 			g.rotated = append(g.rotated, g.refresh)
 		}
 	case opRevoke:
-		g.find(e.Item).fate = ending(e.Done)
+		g.find(e.Item).become(ending(e.Done), e.Round)
 	case opEnd:
 		g.fate, g.ended = ending(e.Done), e.Done
 	case opFound:
@@ -114,7 +115,7 @@ func (g *grant) add(e entry) {
 		panic(fmt.Sprintf("what was acknowledged is no token: %v", err))
 	}
 	g.id = known.Grant
-	g.access = append(g.access, &accessToken{e.Access, known.ID, alive})
+	g.access = append(g.access, &accessToken{e.Access, known.ID, alive, e.Round})
 }
 
 // found settles what was uncertain.
@@ -123,8 +124,10 @@ func (g *grant) found(e entry) {
 		g.fate, g.asked = e.Fate, false
 		return
 	}
-	g.find(e.Item).fate = e.Fate
+	g.find(e.Item).become(e.Fate, e.Round)
 }
+
+func (a *accessToken) become(f fate, round int) { a.fate, a.touched = f, round }
 
 func (g *grant) find(raw string) *accessToken {
 	for _, a := range g.access {

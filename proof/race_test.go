@@ -48,7 +48,7 @@ func (g *target) judged(sent time.Duration, accepted bool) {
 // BEARER_REVOCATIONS says how many.
 func TestNoRequestPassesAfterTheRevocationIsAnswered(t *testing.T) {
 	total := number(t, "BEARER_REVOCATIONS", 20_000)
-	s := newServer(t, binary).start()
+	s := newServer(t, binary()).start()
 	r := &race{server: s, targets: make([]*target, total), latency: make([]time.Duration, total)}
 	began := time.Now()
 	var all sync.WaitGroup

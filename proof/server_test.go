@@ -20,24 +20,28 @@ import (
 // tags are those of the released binary (see the Makefile).
 const tags = "nobadger,nomysql,nopgx"
 
-// binary is the real thing, built once.
-var binary string
+// workshop is the folder for what is built.
+var workshop string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "bearer-proof")
-		if err != nil {
+		var err error
+		if workshop, err = os.MkdirTemp("", "bearer-proof"); err != nil {
 			panic(err)
 		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "caddy")
-		if err := build(binary, tags); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+		defer os.RemoveAll(workshop)
 		return m.Run()
 	}())
 }
+
+// binary is the real thing, built once.
+var binary = sync.OnceValue(func() string {
+	out := filepath.Join(workshop, "caddy")
+	if err := build(out, tags); err != nil {
+		panic(err)
+	}
+	return out
+})
 
 // build makes the binary as `make build` does, so that the build cache is shared.
 func build(out, tags string) error {

@@ -39,7 +39,7 @@ type stream struct {
 // Streams that ride on a token die with it, some hundreds at a time.
 func TestStreamsDieWithTheirToken(t *testing.T) {
 	const perKind, revokers = 150, 16
-	s := newServer(t, binary).start()
+	s := newServer(t, binary()).start()
 	b := s.newBot(t, "streams")
 	streams := make([]*stream, 0, 2*perKind)
 	held := make([]tokens, perKind)
