@@ -135,6 +135,17 @@ func (a answer) decode(into any) {
 	}
 }
 
+// refused is the error of a call that had to succeed and did not.
+func (a answer) refused(what string, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", what, err)
+	case a.status != 200:
+		return fmt.Errorf("%s: %s", what, a)
+	}
+	return nil
+}
+
 // String is the answer in a complaint. Errors hold no token.
 func (a answer) String() string {
 	if a.status/100 == 2 {

@@ -22,7 +22,7 @@ func (c *caller) checkAll(everything bool) {
 	if killed && c.found[alive] > 0 && c.found[dead] > 0 {
 		c.gone.add("round %d: a kill that was not answered took %d grants and left %d", c.round, c.found[dead], c.found[alive])
 	}
-	const sample = 6
+	const sample = 2
 	for i := 0; i < sample && len(former) > 0; i++ {
 		c.check(former[c.random.IntN(len(former))])
 	}

@@ -48,7 +48,7 @@ func TestNothingAcknowledgedIsLostByKill9(t *testing.T) {
 			p := newCrashProof(t, binary(), seed+uint64(first))
 			last := min(kills-first, killsPerDatabase)
 			for round := 1; round <= last && p.gone.count()+p.wrong.count() == 0; round++ {
-				p.crash(round, round == last || round%25 == 0)
+				p.crash(round, round == last || round%50 == 0)
 			}
 			p.finish()
 			for _, found := range slices.Concat(p.wrong.list, p.gone.list) {

@@ -207,8 +207,6 @@ func TestRedeemingAgainstRevoking(t *testing.T) {
 		})
 		var meanwhile minted
 		var refused atomic.Int32
-		// The kill comes while some have their answer and some do not.
-		answered := make(chan struct{}, many)
 		wait := c.start(func(i int, b *bot) {
 			got, a, err := b.redeem(codes[i])
 			switch {
@@ -219,11 +217,8 @@ func TestRedeemingAgainstRevoking(t *testing.T) {
 			default:
 				refused.Add(1)
 			}
-			answered <- struct{}{}
 		})
-		for range rand.IntN(many / 2) {
-			<-answered
-		}
+		time.Sleep(rand.N(5 * time.Millisecond)) // a random moment: some have their answer, some do not
 		a, err := b.command("POST", targets[round%2]+"/revoke", `{}`)
 		if err != nil || a.status != 200 {
 			t.Errorf("kill: %v %s", err, a)

@@ -143,9 +143,6 @@ func (r *race) revokeWhileUsed(b *bot, g *target, hand []chan *target, ready cha
 		}
 	}
 	a, err := revoke()
-	if err == nil && a.status != 200 {
-		err = fmt.Errorf("%s", a)
-	}
 	// Users go on until they are refused, so they must learn of failures too.
 	g.ended.Store(int64(max(1, a.read.Sub(began))))
 	for range hand {
@@ -153,10 +150,7 @@ func (r *race) revokeWhileUsed(b *bot, g *target, hand []chan *target, ready cha
 	}
 	r.ways.add(way)
 	r.latency[g.mark] = a.read.Sub(a.sent)
-	if err != nil {
-		return fmt.Errorf("revocation by %s: %w", way, err)
-	}
-	return nil
+	return a.refused("revocation by "+way, err)
 }
 
 // obtainFor gets the target a token, and says how to revoke it.
@@ -166,8 +160,8 @@ func (b *bot) obtainFor(g *target) (way string, revoke func() (answer, error), e
 		return b.obtainByCode(g, n)
 	}
 	got, a, err := b.credentials()
-	if err != nil || a.status != 200 {
-		return "", nil, fmt.Errorf("client_credentials: %v %s", err, a)
+	if err := a.refused("client_credentials", err); err != nil {
+		return "", nil, err
 	}
 	g.token = got.Access
 	switch {
@@ -208,14 +202,11 @@ func (b *bot) obtainByCode(g *target, n int) (way string, revoke func() (answer,
 // authorize takes the two calls of the bank's protocol together.
 func (b *bot) authorize() (tokens, error) {
 	code, a, err := b.code()
-	if err != nil || a.status != 200 {
-		return tokens{}, fmt.Errorf("code: %v %s", err, a)
+	if err := a.refused("code", err); err != nil {
+		return tokens{}, err
 	}
 	got, a, err := b.redeem(code)
-	if err != nil || a.status != 200 {
-		return tokens{}, fmt.Errorf("redemption: %v %s", err, a)
-	}
-	return got, nil
+	return got, a.refused("redemption", err)
 }
 
 // use sends one request after the other with a target's token: it says so when
