@@ -220,7 +220,10 @@ func (r *race) use(b *bot, targets chan *target, ready chan bool) {
 			sent := time.Since(began)
 			a, err := b.use("/accounts", g.token, markHeader, strconv.Itoa(g.mark), sentHeader, strconv.FormatInt(int64(sent), 10))
 			accepted := err == nil && a.status == 200
-			if err != nil || a.status != 200 && a.status != 401 {
+			// What is under way when the token ends has half a second left. Then it is
+			// cut, and if its answer had begun, by a broken connection.
+			cut := err != nil && said && ended == 0
+			if !cut && (err != nil || a.status != 200 && a.status != 401) {
 				r.wrong.add("token %d: the gate answered %v %s", g.mark, err, a)
 			}
 			g.judged(sent, accepted)
@@ -230,7 +233,7 @@ func (r *race) use(b *bot, targets chan *target, ready chan bool) {
 					break
 				}
 			}
-			if ended != 0 || err != nil {
+			if ended != 0 {
 				ready <- true
 				break
 			}
