@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -51,9 +50,8 @@ func TestNothingAcknowledgedIsLostByKill9(t *testing.T) {
 				p.crash(round, round == last || round%50 == 0)
 			}
 			p.finish()
-			for _, found := range slices.Concat(p.wrong.list, p.gone.list) {
-				t.Error(found)
-			}
+			p.wrong.report(t)
+			p.gone.report(t)
 			t.Log(p.figures())
 		})
 	}

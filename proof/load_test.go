@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"testing"
 )
 
 // findings are what a proof found wrong.
@@ -25,6 +26,19 @@ func (f *findings) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.list)
+}
+
+// report fails a test with what was found, of which the first is enough to
+// begin with.
+func (f *findings) report(t testing.TB) {
+	t.Helper()
+	for i, found := range f.list {
+		if i == 20 {
+			t.Errorf("… and %d more", len(f.list)-i)
+			break
+		}
+		t.Error(found)
+	}
 }
 
 // caller is a bot that writes down what it asks for and what it is told.

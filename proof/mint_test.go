@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,6 +129,20 @@ func (m *minted) noneAfter(t *testing.T, end time.Time) {
 	}
 }
 
+// refusedAtOnce fails if one of the latest tokens passes the gate right after the
+// acknowledgement.
+func (m *minted) refusedAtOnce(t *testing.T, b *bot) {
+	t.Helper()
+	m.mu.Lock()
+	latest := slices.Clone(m.tokens[max(0, len(m.tokens)-3):])
+	m.mu.Unlock()
+	for _, token := range latest {
+		if a, err := b.use("/accounts", token); err != nil || a.status != 401 && a.status != 403 {
+			t.Errorf("a token that was made before passes the gate right afterwards: %v %s", err, a)
+		}
+	}
+}
+
 // nonePasses fails if one of them passes the gate now.
 func (m *minted) nonePasses(t *testing.T, c crowd) {
 	t.Helper()
@@ -179,6 +194,7 @@ func TestRenewingAgainstRevoking(t *testing.T) {
 		if err != nil || a.status != 200 {
 			t.Errorf("revocation: %v %s", err, a)
 		}
+		meanwhile.refusedAtOnce(t, b)
 		over.Store(true)
 		wait()
 		meanwhile.noneAfter(t, a.read)
@@ -223,6 +239,7 @@ func TestRedeemingAgainstRevoking(t *testing.T) {
 		if err != nil || a.status != 200 {
 			t.Errorf("kill: %v %s", err, a)
 		}
+		meanwhile.refusedAtOnce(t, b)
 		wait()
 		meanwhile.noneAfter(t, a.read)
 		meanwhile.nonePasses(t, c)
@@ -260,6 +277,7 @@ func TestRedeemingOneCodeAgainstRevokingItsGrant(t *testing.T) {
 		if err != nil || end.status != 200 {
 			t.Errorf("revocation: %v %s", err, end)
 		}
+		meanwhile.refusedAtOnce(t, b)
 		wait()
 		if n := len(meanwhile.tokens); n > 1 {
 			t.Errorf("one code was redeemed %d times", n)
@@ -302,7 +320,7 @@ func TestMintingAgainstAChangeOfRights(t *testing.T) {
 			t.Fatalf("renewal: %v %s", err, a)
 		}
 		got = head
-		meanwhile, reduced := s.mintWhile(t, c, got.Refresh, round%2 == 0, func() answer {
+		meanwhile, reduced := mintWhile(t, b, c, got.Refresh, round%2 == 0, func() answer {
 			return b.setScopes(t, target, "read:market")
 		})
 		meanwhile.nonePasses(t, c)
@@ -329,7 +347,7 @@ func TestMintingAgainstAChangeOfRights(t *testing.T) {
 // mintWhile has the crowd get tokens, half of it by renewal and, if own, half for
 // the client itself, before, during and after a change. It returns all of them,
 // and one that was asked for after the change.
-func (s *server) mintWhile(t *testing.T, c crowd, refresh string, own bool, change func() answer) (*minted, string) {
+func mintWhile(t *testing.T, b *bot, c crowd, refresh string, own bool, change func() answer) (*minted, string) {
 	t.Helper()
 	meanwhile := new(minted)
 	var enough sync.WaitGroup // each caller got one
@@ -359,6 +377,7 @@ func (s *server) mintWhile(t *testing.T, c crowd, refresh string, own bool, chan
 	})
 	enough.Wait()
 	change()
+	meanwhile.refusedAtOnce(t, b)
 	over.Store(true)
 	wait()
 	reduced, _ := after.Load().(string)

@@ -58,16 +58,14 @@ func TestNoRequestPassesAfterTheRevocationIsAnswered(t *testing.T) {
 	}
 	all.Wait()
 	took := time.Since(began)
-	for _, found := range r.wrong.list {
-		t.Error(found)
-	}
-	if !t.Failed() {
-		r.judge(t)
+	if r.wrong.count() == 0 {
+		r.judge()
 		slices.Sort(r.latency)
 		t.Logf("%d revocations %v in %s; %d requests accepted before, %d refused after; answer after p50 %s, p99 %s, max %s",
 			total, &r.ways, took.Round(time.Millisecond), r.accepted, r.refused,
 			r.latency[total/2].Round(time.Microsecond), r.latency[total*99/100].Round(time.Microsecond), r.latency[total-1].Round(time.Microsecond))
 	}
+	r.wrong.report(t)
 }
 
 // race is what all cells share.
@@ -242,31 +240,31 @@ func (r *race) use(b *bot, targets chan *target, ready chan bool) {
 }
 
 // judge compares when requests were sent with when the revocation's answer came.
-func (r *race) judge(t *testing.T) {
+func (r *race) judge() {
 	for _, g := range r.targets {
 		r.accepted += g.accepted
 		r.refused += g.refused
 		ended := time.Duration(g.ended.Load())
 		if g.last > ended {
-			t.Errorf("token %d: a request sent %s after the revocation was answered was let through", g.mark, g.last-ended)
+			r.wrong.add("token %d: a request sent %s after the revocation was answered was let through", g.mark, g.last-ended)
 		}
 		if g.refused < usersPerCell {
-			t.Errorf("token %d was refused %d times only", g.mark, g.refused)
+			r.wrong.add("token %d was refused %d times only", g.mark, g.refused)
 		}
 	}
 	witnessed := make([]int, len(r.targets))
 	for _, h := range r.server.backend.hits() {
 		witnessed[h.mark]++
 		if ended := time.Duration(r.targets[h.mark].ended.Load()); h.sent > ended {
-			t.Errorf("token %d: a request sent %s after the revocation was answered reached the backend", h.mark, h.sent-ended)
+			r.wrong.add("token %d: a request sent %s after the revocation was answered reached the backend", h.mark, h.sent-ended)
 		}
 		if h.client == "" {
-			t.Errorf("token %d: the backend was not told whose request it is", h.mark)
+			r.wrong.add("token %d: the backend was not told whose request it is", h.mark)
 		}
 	}
 	for mark, n := range witnessed {
 		if g := r.targets[mark]; n < g.accepted {
-			t.Errorf("token %d: %d requests were accepted, but %d reached the backend", mark, g.accepted, n)
+			r.wrong.add("token %d: %d requests were accepted, but %d reached the backend", mark, g.accepted, n)
 		}
 	}
 }
