@@ -24,7 +24,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test lint fuzz bench clean check-go check-cc
+.PHONY: help build run test proof crash lint fuzz bench clean check-go check-cc
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -39,8 +39,17 @@ build: check-go ## Build bin/caddy and the demo API bin/exchange (the default)
 run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR choose where
 	@exec examples/quickstart/run.sh
 
-test: check-go check-cc ## Run all tests with the race detector
+test: check-go check-cc ## Run all tests with the race detector, then the proofs
 	@CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 10m $(TESTFLAGS) ./...
+	@$(MAKE) --no-print-directory proof
+
+# The proofs run the real binary; the race detector would watch only the tests.
+# They are never the same twice, hence not from Go's cache.
+proof: check-go ## Prove it with the real binary: 100 kills, 20,000 revocations
+	@CGO_ENABLED=0 $(GO) test -tags $(TAGS),proof -count 1 -timeout 20m $(TESTFLAGS) ./proof
+
+crash: check-go ## The crash proof alone, with 1,000 kills
+	@BEARER_KILLS=1000 CGO_ENABLED=0 $(GO) test -tags $(TAGS),proof -count 1 -timeout 2h -run Kill9 -v $(TESTFLAGS) ./proof
 
 lint: $(GOLANGCI) ## Run the linters; the first time builds them
 	@$(GOLANGCI) run ./...

@@ -30,6 +30,7 @@ var mayUse = map[string]struct {
 	"caddymodule":       {[]string{"gate", "issuer", "token", "audit", "store", "store/journal", "store/sqlite", "policy"}, nil},
 	"cmd/caddy":         {[]string{"caddymodule"}, nil},
 	"examples/exchange": {nil, []string{"github.com/caddyserver/"}},
+	"proof":             {nil, nil},
 }
 
 const ourModule = "github.com/caddy-bearer/caddy-bearer/"

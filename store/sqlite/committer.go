@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -109,8 +110,8 @@ func (c *committer) run() {
 				j.err = err
 			}
 		}
-		for _, j := range batch {
-			close(j.done)
+		if acknowledgeEarly == 0 {
+			wake(batch)
 		}
 		clear(batch)
 	}
@@ -118,6 +119,12 @@ func (c *committer) run() {
 		c.log.Warn("closing the writer", zap.Error(err))
 	}
 	close(c.ended)
+}
+
+func wake(batch []*job) {
+	for _, j := range batch {
+		close(j.done)
+	}
 }
 
 // gather adds the jobs that wait already.
@@ -156,6 +163,10 @@ func (c *committer) transact(batch []*job) error {
 		if err := c.attempt(j); err != nil {
 			return c.abandon(err)
 		}
+	}
+	if acknowledgeEarly != 0 {
+		wake(batch)
+		time.Sleep(acknowledgeEarly)
 	}
 	return c.commit()
 }
