@@ -60,6 +60,7 @@ type Changed struct {
 // Restored says what was done.
 type Restored struct {
 	Identity    string             `json:"identity"`
+	Lineage     string             `json:"lineage,omitzero"`
 	Generation  int64              `json:"generation"`
 	Aside       string             `json:"kept_aside,omitzero"` // where the database that was there is now
 	Replayed    int                `json:"replayed"`            // revocations that the copy did not know
@@ -326,8 +327,7 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 		return err
 	}
 	// Other copies of the old store, later ones too, must not pass for this one.
-	_, err = t.exec(`UPDATE meta SET value = ? WHERE key = ?`, newIdentity(), metaIdentity)
-	return err
+	return writer{reader{t.session}, t}.SetMeta(metaLineage, newIdentity())
 }
 
 const restoredReason = "restored"
@@ -354,6 +354,9 @@ func (r *Restoration) sign(t *tx, done *Restored) (err error) {
 		return err
 	}
 	if done.Identity, err = (reader{t.session}).Meta(metaIdentity); err != nil {
+		return err
+	}
+	if done.Lineage, err = (reader{t.session}).Meta(metaLineage); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	generation, err := (reader{t.session}).Meta(metaGeneration)
