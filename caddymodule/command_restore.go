@@ -229,7 +229,10 @@ func (r *restore) writeJournal(done *sqlite.Restored) error {
 	if r.Choice == sqlite.Replay {
 		content.Notes = r.content.Notes
 	} else {
-		aside := r.journal + ".before-" + r.At.Format("20060102T150405Z")
+		aside, err := sqlite.Aside(r.journal, r.At)
+		if err != nil {
+			return err
+		}
 		if err := os.Rename(r.journal, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
