@@ -158,6 +158,9 @@ func (r *restore) run() error {
 	return r.print(r.cmd.OutOrStdout(), &done)
 }
 
+// name is what the journal of the copy calls it.
+func (r *restore) name() string { return journal.Name(r.copied.Identity, r.copied.Lineage) }
+
 // readJournal holds the copy against the journal, as far as the choice needs it.
 func (r *restore) readJournal() error {
 	content, err := journal.Read(r.journal)
@@ -176,7 +179,7 @@ func (r *restore) readJournal() error {
 	case sqlite.AsIs:
 		err = r.checkAsIs()
 	}
-	if err != nil || r.content == nil || r.content.Store != r.copied.Identity {
+	if err != nil || r.content == nil || r.content.Store != r.name() {
 		return err
 	}
 	r.Generation = r.content.Generation
@@ -194,8 +197,8 @@ func (r *restore) readJournal() error {
 
 func (r *restore) checkReplay() error {
 	switch c := r.content; {
-	case c.Store != r.copied.Identity:
-		return fmt.Errorf("%w: %s is that of %s, %s is a copy of %s", journal.ErrOtherStore, r.journal, c.Store, r.From, r.copied.Identity)
+	case c.Store != r.name():
+		return fmt.Errorf("%w: %s is that of %s, %s is a copy of %s", journal.ErrOtherStore, r.journal, c.Store, r.From, r.name())
 	case c.Generation < r.copied.Generation:
 		return fmt.Errorf("the journal %s is older than the copy (generation %d, and %d): it was cut short, or is an old copy itself; find the newest, or use --end-all",
 			r.journal, c.Generation, r.copied.Generation)
@@ -210,8 +213,8 @@ func (r *restore) checkAsIs() error {
 		return fmt.Errorf("%s was made as a backup at %s: what was revoked since is not in it; use --replay or --end-all", r.From, r.copied.Backup)
 	case r.content == nil:
 		return nil
-	case r.content.Store != r.copied.Identity:
-		return fmt.Errorf("%w: %s is that of %s, %s is a copy of %s", journal.ErrOtherStore, r.journal, r.content.Store, r.From, r.copied.Identity)
+	case r.content.Store != r.name():
+		return fmt.Errorf("%w: %s is that of %s, %s is a copy of %s", journal.ErrOtherStore, r.journal, r.content.Store, r.From, r.name())
 	case r.content.Generation > r.copied.Generation:
 		return fmt.Errorf("the journal %s proves that %s is an older copy (generation %d, and %d); use --replay",
 			r.journal, r.From, r.content.Generation, r.copied.Generation)
@@ -222,11 +225,14 @@ func (r *restore) checkAsIs() error {
 // writeJournal begins the journal of the restored database. One that did not
 // serve for it is kept under another name.
 func (r *restore) writeJournal(done *sqlite.Restored) error {
-	content := &journal.Content{Store: done.Identity, Generation: done.Generation, At: r.At, Revocations: done.Revocations}
+	content := &journal.Content{Store: journal.Name(done.Identity, done.Lineage), Generation: done.Generation, At: r.At, Revocations: done.Revocations}
 	if r.Choice == sqlite.Replay {
 		content.Notes = r.content.Notes
 	} else {
-		aside := r.journal + ".before-" + r.At.Format("20060102T150405Z")
+		aside, err := sqlite.Aside(r.journal, r.At)
+		if err != nil {
+			return err
+		}
 		if err := os.Rename(r.journal, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

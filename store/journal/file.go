@@ -34,7 +34,7 @@ type Note struct {
 
 // Content is what a journal holds.
 type Content struct {
-	Store       string    // identity of the store that it belongs to
+	Store       string    // name of the store that it belongs to, see Name
 	Generation  int64     // the latest
 	At          time.Time // when the latest generation began
 	Revocations []store.Revocation

@@ -37,11 +37,11 @@ type Options struct {
 // Journal is the file of a store that is open. Append is for the store's hook
 // alone; the other methods are safe for concurrent use.
 type Journal struct {
-	store    store.Store
-	log      *zap.Logger
-	now      func() time.Time
-	identity string
-	wake     chan struct{} // told when the file could not be written
+	store store.Store
+	log   *zap.Logger
+	now   func() time.Time
+	name  string        // of the store
+	wake  chan struct{} // told when the file could not be written
 
 	// rewriting is held by who writes the file anew or raises the generation.
 	// It comes before mu.
@@ -199,7 +199,7 @@ func (j *Journal) rewrite(ctx context.Context, path string) error {
 func (j *Journal) write(ctx context.Context, path string) error {
 	j.mu.Lock()
 	j.gathering, j.gathered = true, nil
-	c := &Content{Store: j.identity, Generation: j.generation, At: j.began}
+	c := &Content{Store: j.name, Generation: j.generation, At: j.began}
 	for _, n := range j.notes {
 		c.Notes = append(c.Notes, n)
 	}
@@ -275,7 +275,7 @@ func (j *Journal) Move(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if there != nil && there.Store != j.identity {
+	if there != nil && there.Store != j.name {
 		return fmt.Errorf("%w: %s", ErrOtherStore, path)
 	}
 	return j.rewrite(ctx, path)

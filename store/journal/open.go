@@ -28,9 +28,22 @@ var (
 // store itself never has it.
 const MetaBackup = "backup"
 
+// MetaLineage is where a store says that it was restored without its journal:
+// a random text, another one each time. Copies from before don't have it, so
+// that none of them passes for the store, whatever its generation.
+const MetaLineage = "lineage"
+
+// Name is what a journal calls its store by.
+func Name(identity, lineage string) string {
+	if lineage == "" {
+		return identity
+	}
+	return identity + "." + lineage
+}
+
 // state is what a store says of itself.
 type state struct {
-	identity   string
+	name       string
 	generation int64  // 0: it never had a journal
 	backup     string // when the copy was made; empty: it is no copy
 }
@@ -51,7 +64,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{
-		store: o.Store, log: o.Log, now: o.Now, identity: st.identity,
+		store: o.Store, log: o.Log, now: o.Now, name: st.name,
 		path: o.Path, generation: st.generation + 1, began: o.Now().UTC(),
 		wake: make(chan struct{}, 1), notes: map[noteKey]Note{},
 	}
@@ -87,7 +100,7 @@ func stateOf(ctx context.Context, st store.Store) (s state, err error) {
 			}
 			return value
 		}
-		s.identity, s.backup = meta("identity"), meta(MetaBackup)
+		s.name, s.backup = Name(meta("identity"), meta(MetaLineage)), meta(MetaBackup)
 		if generation := meta(MetaGeneration); generation != "" && err == nil {
 			if s.generation, err = strconv.ParseInt(generation, 10, 64); err != nil {
 				err = fmt.Errorf("%w: %q", errNoGeneration, generation)
@@ -109,8 +122,8 @@ func compare(ctx context.Context, o Options, st state, c *Content) error {
 		return fmt.Errorf("%w: %s", ErrMissing, o.Path)
 	case c == nil:
 		return nil
-	case c.Store != st.identity:
-		return fmt.Errorf("%w: %s is that of %s, the database is %s", ErrOtherStore, o.Path, c.Store, st.identity)
+	case c.Store != st.name:
+		return fmt.Errorf("%w: %s is that of %s, the database is %s", ErrOtherStore, o.Path, c.Store, st.name)
 	case st.generation < c.Generation:
 		return fmt.Errorf("%w: its generation is %d, that of %s is %d", ErrOlder, st.generation, o.Path, c.Generation)
 	}

@@ -35,31 +35,20 @@ var ErrNoRoom = errors.New("there is no room for a copy of the database")
 // Writers don't wait for it. It has a mark that says that it is a copy, made at
 // the given instant. When ctx ends or the Store is closed, the copying ends.
 // ErrNoRoom.
-func (s *Store) Backup(ctx context.Context, at time.Time) (path string, err error) {
+func (s *Store) Backup(ctx context.Context, at time.Time) (string, error) {
 	if err := s.enter(); err != nil {
 		return "", err
 	}
 	defer s.leave()
-	// Closing waits for the calls under way, and copying may take minutes.
-	ctx, cancel := context.WithCancel(ctx)
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	// Closing waits for the calls under way, and copying may take minutes: it ends
+	// with the store as well as with its caller.
+	copying, cancel := context.WithCancel(s.closing)
 	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)()
-	if err := s.checkRoom(ctx); err != nil {
-		return "", fmt.Errorf("backup: %w", err)
-	}
-	// SQLite takes an empty file for none, and keeps its mode.
-	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+backupSuffix+"*")
-	if err != nil {
-		return "", fmt.Errorf("backup: %w", err)
-	}
-	path = f.Name()
-	err = f.Close()
-	if err == nil {
-		err = copyDatabase(ctx, address(s.path, "mode=ro", patience(defaultLockWait)), path)
-	}
-	if err == nil {
-		err = mark(ctx, path, at)
-	}
+	defer context.AfterFunc(ctx, cancel)()
+	path, err := s.backup(copying, at)
 	switch {
 	case err == nil:
 		return path, nil
@@ -68,7 +57,30 @@ func (s *Store) Backup(ctx context.Context, at time.Time) (path string, err erro
 	case code(err) == sqlite3.SQLITE_FULL:
 		err = fmt.Errorf("%w: %w", ErrNoRoom, err)
 	}
-	return "", fmt.Errorf("backup: %w", errors.Join(err, os.Remove(path)))
+	return "", fmt.Errorf("backup: %w", err)
+}
+
+func (s *Store) backup(ctx context.Context, at time.Time) (string, error) {
+	if err := s.checkRoom(ctx); err != nil {
+		return "", err
+	}
+	// SQLite takes an empty file for none, and keeps its mode.
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+backupSuffix+"*")
+	if err != nil {
+		return "", err
+	}
+	path := f.Name()
+	err = f.Close()
+	if err == nil {
+		err = copyDatabase(ctx, address(s.path, "mode=ro", patience(defaultLockWait)), path)
+	}
+	if err == nil {
+		err = mark(ctx, path, at)
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return path, nil
 }
 
 // checkRoom refuses a copy that would fill the disk of the database.

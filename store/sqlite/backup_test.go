@@ -312,8 +312,8 @@ func TestEverythingEnded(t *testing.T) {
 	if done.Grants != 3 || done.Parties != 4 || done.Keys != 1 || done.Generation != 8 {
 		t.Errorf("%+v", done)
 	}
-	if info, err := Inspect(t.Context(), backup); err != nil || info.Identity == s.identity || done.Identity != s.identity {
-		t.Errorf("identity %s is still that of the copy, %s: %v", s.identity, info.Identity, err)
+	if info, err := Inspect(t.Context(), backup); err != nil || info.Identity != s.identity || info.Lineage != "" || done.Lineage == "" {
+		t.Errorf("the copy is %+v, what was made of it %+v: %v", info, done, err)
 	}
 	_, st, err := s.TokenByHash(t.Context(), env, hash("t kept"))
 	if err != nil || !st.Dead() || st.Grant.Revoked.IsZero() {
@@ -368,9 +368,17 @@ func TestRestoreInPlace(t *testing.T) {
 	if err := os.Rename(backup, path); err != nil {
 		t.Fatal(err)
 	}
-	s, done := restored(t, Restoration{From: path, Path: path, Choice: Replay, Revocations: since})
-	if done.Replayed != len(since) || count(t, s, `SELECT count(*) FROM grants WHERE revoked <> 0`) != 1 {
-		t.Errorf("%+v", done)
+	once, err := Restore(t.Context(), Restoration{From: path, Path: path, Choice: Replay, Revocations: since, At: now.Add(time.Hour)})
+	if err != nil || once.Replayed != len(since) {
+		t.Fatalf("%+v, %v", once, err)
+	}
+	// And once more, in the same second: it changes nothing.
+	s, again := restored(t, Restoration{From: path, Path: path, Choice: Replay, Revocations: since})
+	if again.Replayed != 0 || again.Aside == once.Aside {
+		t.Errorf("once more: %+v", again)
+	}
+	if n := count(t, s, `SELECT count(*) FROM grants WHERE revoked <> 0`); n != 1 {
+		t.Errorf("%d grants are dead", n)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 const (
 	metaIdentity   = "identity"
 	metaGeneration = "generation" // see package journal
+	metaLineage    = "lineage"    // see package journal
 )
 
 // identify returns the database's random 128-bit name, drawn when it is opened

@@ -14,6 +14,7 @@ import (
 // Info is what a database file is.
 type Info struct {
 	Identity   string    `json:"identity"`
+	Lineage    string    `json:"lineage,omitzero"`    // another one after each restoring without a journal
 	Generation int64     `json:"generation"`          // 0: it never had a revocation journal
 	Backup     string    `json:"backup,omitzero"`     // when it was made as a backup; empty: it is none
 	LastAudit  time.Time `json:"last_audit,omitzero"` // instant of the newest line of the audit trail
@@ -90,6 +91,9 @@ func (info *Info) read(ctx context.Context, db *sql.DB) error {
 	}
 	if err == nil {
 		info.Backup, err = meta(ctx, db, metaBackup)
+	}
+	if err == nil {
+		info.Lineage, err = meta(ctx, db, metaLineage)
 	}
 	if err == nil {
 		info.Identity, err = meta(ctx, db, metaIdentity)

@@ -60,6 +60,7 @@ type Changed struct {
 // Restored says what was done.
 type Restored struct {
 	Identity    string             `json:"identity"`
+	Lineage     string             `json:"lineage,omitzero"`
 	Generation  int64              `json:"generation"`
 	Aside       string             `json:"kept_aside,omitzero"` // where the database that was there is now
 	Replayed    int                `json:"replayed"`            // revocations that the copy did not know
@@ -119,8 +120,10 @@ func (r *Restoration) run(ctx context.Context, path string) (done Restored, err 
 	if err != nil {
 		return done, errors.Join(err, remove(ready))
 	}
-	done.Aside, err = exchange(ready, path, r.At)
-	return done, err
+	if done.Aside, err = exchange(ready, path, r.At); err != nil {
+		return done, errors.Join(err, remove(ready))
+	}
+	return done, nil
 }
 
 // remove removes what may be there of a database that nobody has open.
@@ -136,13 +139,11 @@ func remove(path string) error {
 // exchange puts a database in the place of another, which is kept under another
 // name with its write-ahead log: that belongs to it, and would spoil the new one.
 func exchange(ready, path string, at time.Time) (aside string, err error) {
-	name := path + ".before-" + at.UTC().Format("20060102T150405Z")
+	name, err := Aside(path, at)
+	if err != nil {
+		return "", err
+	}
 	for _, suffix := range []string{"-wal", "-shm", ""} {
-		if suffix == "" {
-			if _, err := os.Stat(name); err == nil {
-				return "", fmt.Errorf("%s is there already", name)
-			}
-		}
 		err := os.Rename(path+suffix, name+suffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
@@ -155,6 +156,22 @@ func exchange(ready, path string, at time.Time) (aside string, err error) {
 		return aside, err
 	}
 	return aside, syncFolder(filepath.Dir(path))
+}
+
+// Aside is a free name for what is at path, when something else takes its place
+// at an instant.
+func Aside(path string, at time.Time) (string, error) {
+	name := path + ".before-" + at.UTC().Format("20060102T150405Z")
+	for free, n := name, 2; ; n++ {
+		_, err := os.Lstat(free)
+		if errors.Is(err, fs.ErrNotExist) {
+			return free, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		free = name + "-" + strconv.Itoa(n)
+	}
 }
 
 // syncFolder brings a folder's entries to the disk. Windows does so by itself
@@ -326,8 +343,7 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 		return err
 	}
 	// Other copies of the old store, later ones too, must not pass for this one.
-	_, err = t.exec(`UPDATE meta SET value = ? WHERE key = ?`, newIdentity(), metaIdentity)
-	return err
+	return writer{reader{t.session}, t}.SetMeta(metaLineage, newIdentity())
 }
 
 const restoredReason = "restored"
@@ -354,6 +370,9 @@ func (r *Restoration) sign(t *tx, done *Restored) (err error) {
 		return err
 	}
 	if done.Identity, err = (reader{t.session}).Meta(metaIdentity); err != nil {
+		return err
+	}
+	if done.Lineage, err = (reader{t.session}).Meta(metaLineage); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	generation, err := (reader{t.session}).Meta(metaGeneration)
