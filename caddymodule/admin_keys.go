@@ -103,8 +103,10 @@ func rotateKey(c *adminCall) (any, error) {
 	switch {
 	case errors.Is(err, token.ErrKeyFile):
 		return nil, refuse(http.StatusConflict, "the signing key of %s comes from a file, %s; put another key there and reload", c.env, c.app.Environments[c.env].SigningKeyFile)
-	case errors.Is(err, token.ErrKeyComing), errors.Is(err, token.ErrKeysChanged):
-		return nil, refuse(http.StatusConflict, "%v", err)
+	case errors.Is(err, token.ErrKeyComing):
+		return nil, refuse(http.StatusConflict, "%v; with --now it signs at once", err)
+	case errors.Is(err, token.ErrKeysChanged):
+		return nil, refuse(http.StatusConflict, "%v; look at them again", err)
 	case err != nil:
 		return nil, err
 	}

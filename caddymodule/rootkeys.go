@@ -38,7 +38,7 @@ func (rt *runtime) bindRoot(ctx context.Context, path string) error {
 func (rt *runtime) useRoot(root *token.RootKey) {
 	rt.root = root
 	for _, w := range rt.worlds {
-		w.authority.AdoptRootKey(root)
+		w.authority.UseRootKey(root)
 	}
 }
 
@@ -47,7 +47,9 @@ func (rt *runtime) useRoot(root *token.RootKey) {
 // both keys in the file and finishes it, and so does the command when it is
 // repeated.
 func (rt *runtime) rotateRoot(ctx context.Context, events []store.Event) (*token.RootKey, error) {
-	rt.applying.Lock()
+	if !rt.applying.TryLock() { // two commands at once must not make two keys
+		return nil, refuse(http.StatusConflict, "the configuration or the root key is being changed at this moment; nothing was changed, look again")
+	}
 	defer rt.applying.Unlock()
 	if !rt.rotatingRoot {
 		root, err := token.RotateRootKey(rt.applied.Load().RootKeyFile, rt.root)

@@ -2,6 +2,8 @@ package issuer
 
 import (
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -21,9 +23,20 @@ func (b *bank) rotateRoot() {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.authority.AdoptRootKey(root)
+	b.authority.UseRootKey(root)
 	if err := token.AdoptRootKey(b.Context(), b.store, root); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// Who fetched the key set just before a key was added has it again before that key
+// signs.
+func TestNextKeyIsPublishedForLongerThanTheSetIsCached(t *testing.T) {
+	b := newBank(t, nil)
+	control := b.do(call{method: "GET", path: pathJWKS}).ok(t).header.Get("Cache-Control")
+	seconds, err := strconv.Atoi(regexp.MustCompile(`max-age=(\d+)`).FindStringSubmatch(control)[1])
+	if err != nil || time.Duration(seconds)*time.Second >= token.PublishAhead {
+		t.Errorf("cached for %d s, published %s ahead, %v", seconds, token.PublishAhead, err)
 	}
 }
 

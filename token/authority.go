@@ -90,9 +90,9 @@ func (a *Authority) Environment() store.Environment { return a.environment }
 // Keyring returns the subkeys of the environment.
 func (a *Authority) Keyring() *Keyring { return a.keyring }
 
-// AdoptRootKey makes everything from now on with another root key. What the older
+// UseRootKey makes everything from now on with another root key. What the older
 // ones of its file made stays good.
-func (a *Authority) AdoptRootKey(root *RootKey) {
+func (a *Authority) UseRootKey(root *RootKey) {
 	if a.keyring != nil {
 		a.keyring.Adopt(root)
 	}

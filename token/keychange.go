@@ -176,10 +176,10 @@ func (c *keyChange) newest() *store.SigningKey {
 // doesn't jump ahead.
 func (c *keyChange) rotateWhenDue(every time.Duration, steady time.Time) {
 	newest := c.newest()
-	if every <= 0 || c.fromFile() || newest == nil || steady.Before(newest.SignFrom.Add(every-publishAhead)) {
+	if every <= 0 || c.fromFile() || newest == nil || steady.Before(newest.SignFrom.Add(every-PublishAhead)) {
 		return
 	}
-	c.takeOver(c.now.Add(publishAhead), "key.rotate")
+	c.takeOver(c.now.Add(PublishAhead), "key.rotate")
 }
 
 // retire ends the keys of whose tokens none can live any more, by either clock.

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// publishAhead is how long a key is published before it signs, so that
+	// PublishAhead is how long a key is published before it signs, so that
 	// whoever verifies by our JWK Set has it by then: the set may be cached for
 	// five minutes.
-	publishAhead = 10 * time.Minute
+	PublishAhead = 10 * time.Minute
 
 	// MinKeyRotation is the shortest time between two scheduled keys. An old one
 	// stays published for more than a day.

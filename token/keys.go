@@ -75,7 +75,7 @@ func (a *Authority) rotateFrom(ctx context.Context, seen string, atOnce bool, ac
 		}
 		from := c.now
 		if !atOnce {
-			from = c.now.Add(publishAhead)
+			from = c.now.Add(PublishAhead)
 			if coming := c.coming(); len(coming) > 0 {
 				return fmt.Errorf("%w: %s, which signs from %s", ErrKeyComing, coming[0].ID, coming[0].SignFrom.UTC().Format(time.RFC3339))
 			}

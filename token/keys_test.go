@@ -136,7 +136,7 @@ func TestNextKeyIsPublishedBeforeItSigns(t *testing.T) {
 	if !n.published(next) || !n.published(old) {
 		t.Errorf("published: %s", n.JWKS())
 	}
-	n.clock.advance(publishAhead - time.Second)
+	n.clock.advance(PublishAhead - time.Second)
 	n.keep(t)
 	if got := kid(t, n.access(t).Raw); got != old {
 		t.Errorf("%s signs before others can know it", got)
@@ -231,7 +231,7 @@ func TestMissedRotationIsMadeUpFor(t *testing.T) {
 		t.Fatalf("after a minute: %v", states)
 	}
 	n = n.reopened(t) // the plan outlives a restart
-	n.clock.advance(publishAhead)
+	n.clock.advance(PublishAhead)
 	if got := kid(t, n.access(t).Raw); got != states[KeyFuture][0] {
 		t.Errorf("later %s signs, want %s", got, states[KeyFuture][0])
 	}

@@ -26,7 +26,7 @@ func (n *node) rotateRoot(t testing.TB, steps int) *RootKey {
 		t.Fatal(err)
 	}
 	if steps > 1 {
-		n.AdoptRootKey(root)
+		n.UseRootKey(root)
 	}
 	if steps > 2 {
 		if err := AdoptRootKey(context.Background(), n.store, root); err != nil {
