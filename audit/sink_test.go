@@ -295,12 +295,14 @@ func TestCourierDeliversTheNewest(t *testing.T) {
 			c.Send(testHead("a", 2+i))
 		}
 		time.Sleep(10 * time.Second) // of the bubble's clock
+		synctest.Wait()
 		if len(reports) != 1 || !errors.Is(reports[0], broken) {
 			t.Errorf("reported %v, want one failure", reports)
 		}
 		s.fail(nil)
 		since := time.Now()
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if s.got() != "1 51" || s.at[1].Sub(since) > redeliverAfter {
 			t.Errorf("delivered %q, the last after %s", s.got(), s.at[len(s.at)-1].Sub(since))
 		}

@@ -2,7 +2,7 @@ package caddymodule
 
 import (
 	"context"
-	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -64,10 +64,9 @@ func (t *trail) open(ctx context.Context, st store.Store, root *token.RootKey, s
 	if err != nil {
 		return fmt.Errorf("audit trail: %w", err)
 	}
-	key := root.AuditKey()
-	known := audit.NewKeys(key.Public().(ed25519.PublicKey)) //nolint:errcheck // of what type else
+	known := audit.NewKeys(root.AuditKeys()...)
 	t.keys.Store(&known)
-	t.sealer.Store(&audit.Sealer{Store: st, Identity: identity, Key: key})
+	t.sealer.Store(&audit.Sealer{Store: st, Identity: identity, Key: root.AuditKey()})
 	t.useSinks(sinks)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,24 +163,32 @@ func (t *trail) round(ctx context.Context) {
 	t.failing = err != nil
 }
 
-// writeGathered writes in one transaction what was gathered.
+// writeGathered writes in one transaction what was gathered. An event that the
+// store can't take is left out: it would keep the others waiting for ever.
 func (t *trail) writeGathered(ctx context.Context, st store.Directory) error {
 	events := t.gathered.Take()
 	if len(events) == 0 {
 		return nil
 	}
+	var unfit error
 	err := st.Update(ctx, func(w store.Writer) error {
 		for i := range events {
-			if err := w.Record(events[i]); err != nil {
+			err := w.Record(events[i])
+			if errors.Is(err, store.ErrUnavailable) {
 				return err
 			}
+			unfit = errors.Join(unfit, err)
 		}
 		return nil
 	})
 	if err != nil {
 		t.gathered.Restore(events)
+		return err
 	}
-	return err
+	if unfit != nil {
+		t.log().Error("the store can't take an event of the audit trail, which is lost", zap.Error(unfit))
+	}
+	return nil
 }
 
 // publish has a head delivered unless it is the one that was delivered before.

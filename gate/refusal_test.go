@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -52,6 +53,37 @@ func TestRefusalDocuments(t *testing.T) {
 				t.Errorf("header %v", resp.Header)
 			}
 		})
+	}
+}
+
+// Who calls is known to who records refusals, once the token was proven.
+func TestRefusalKnowsTheProvenToken(t *testing.T) {
+	w := openWorld(t, nil)
+	good, dead := w.mint(t, "read:accounts"), w.mint(t, "read:accounts")
+	w.revoke(t, dead)
+	for name, tt := range map[string]struct {
+		target, token string
+		proven        bool
+		route         bool
+	}{
+		"lacks a scope":     {"/desk", good, true, true},
+		"revoked":           {"/accounts", dead, true, true},
+		"made up":           {"/accounts", "abc", false, true},
+		"none":              {"/accounts", "", false, true},
+		"no route":          {"/nowhere", good, false, false},
+		"changed signature": {"/accounts", good[:len(good)-8] + "AAAAAAAA", false, true},
+	} {
+		r := httptest.NewRequest("GET", tt.target, nil)
+		if tt.token != "" {
+			r.Header.Set("Authorization", "Bearer "+tt.token)
+		}
+		var refusal *Refusal
+		if err := w.Gate.ServeHTTP(httptest.NewRecorder(), r, plainly(http.NotFoundHandler())); !errors.As(err, &refusal) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if proven := refusal.Lease != nil; proven != tt.proven || (refusal.Route != nil) != tt.route {
+			t.Errorf("%s: proven %v, route %v", name, proven, refusal.Route)
+		}
 	}
 }
 

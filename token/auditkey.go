@@ -7,3 +7,8 @@ import "crypto/ed25519"
 func (k *RootKey) AuditKey() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(k.derive("audit seal", ed25519.SeedSize))
 }
+
+// AuditKeys are the public halves of all keys that seals may be signed with.
+func (k *RootKey) AuditKeys() []ed25519.PublicKey {
+	return []ed25519.PublicKey{k.AuditKey().Public().(ed25519.PublicKey)} //nolint:errcheck // of what type else
+}
