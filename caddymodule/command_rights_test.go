@@ -63,8 +63,8 @@ func TestDryRunAndStreamsByCommand(t *testing.T) {
 	}
 	grant := listed.Streams[0].Grant
 	s.prints(s.ok("", "bearer", "streams", "list"),
-		"SINCE +KIND +ROUTE +METHOD +CLIENT +PRINCIPAL +GRANT +TOKEN +REMOTE +ACCOUNTS",
-		`20\S+Z +stream +stream +GET +`+clientID+` +`+serviceID+` +`+grant+` +\S+ +127\.0\.0\.1:\d+ +1 2`)
+		"SINCE +KIND +ROUTE +METHOD +CLIENT +PRINCIPAL +GRANT +TOKEN +FROM +ACCOUNTS",
+		`20\S+Z +stream +stream +GET +`+clientID+` +`+serviceID+` +`+grant+` +\S+ +127\.0\.0\.1 +1 2`)
 
 	s.prints(s.ok("", "bearer", "grant", "revoke", grant, "--dry-run"),
 		"would end +grant "+grant, "principals +"+serviceID, "clients +"+clientID, "grants +1", "long-lived tokens +1", "streams +1", "requests +0",

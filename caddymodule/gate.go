@@ -98,7 +98,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		Authority: authority, Policy: present,
 		Realm: g.Realm, Problems: env.Issuer + "/problems/",
 		Identity:     gate.IdentityHeaders(headers),
-		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, RequestID: requestID,
+		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, ClientIP: clientIP, RequestID: requestID,
 		Allowed: g.allowed, Hold: app.runtime.hold,
 	})
 	if err != nil {

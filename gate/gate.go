@@ -36,6 +36,9 @@ type Options struct {
 	// TrustedProxy reports whether the peer may say who the client is. Nil:
 	// nobody may.
 	TrustedProxy func(*http.Request) bool
+	// ClientIP tells who the client of a stream is. It is asked once for each. Nil:
+	// only the peer is known.
+	ClientIP func(*http.Request) string
 	// RequestID names a request in problem documents. Nil: they have no id.
 	RequestID func(*http.Request) string
 	// Allowed is told of each request that goes on, as next will get it. Nil: no
@@ -61,6 +64,7 @@ type Gate struct {
 	authority    *token.Authority
 	policy       func() *policy.Policy
 	trustedProxy func(*http.Request) bool
+	clientIP     func(*http.Request) string
 	requestID    func(*http.Request) string
 	allowed      func(*http.Request, Decision)
 	hold         func() func()
@@ -99,7 +103,7 @@ func New(o Options) (*Gate, error) {
 	}
 	g := &Gate{
 		authority: o.Authority, policy: o.Policy,
-		trustedProxy: o.TrustedProxy, requestID: o.RequestID,
+		trustedProxy: o.TrustedProxy, clientIP: o.ClientIP, requestID: o.RequestID,
 		allowed: o.Allowed, hold: o.Hold, now: o.Now,
 		identity: id, forwardToken: o.ForwardToken,
 		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
@@ -139,7 +143,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	defer cancel(nil)
 	out := &response{
 		inner: w, cancel: cancel, hold: g.hold, closeTimeout: g.closeTimeout, upgrade: upgradeOf(r),
-		route: d.Route.ID, remote: r.RemoteAddr, began: x.began,
+		request: r, route: d.Route.ID, clientIP: g.clientIP, began: x.began,
 	}
 	out.offered = g.forward(r, &d, &out.identity)
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
