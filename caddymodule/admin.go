@@ -159,7 +159,7 @@ func (c *adminCall) perform(route adminRoute) (any, error) {
 		}
 		c.env, c.authority = env, c.app.runtime.worlds[env].authority
 	}
-	if err := c.readDryRun(); err != nil {
+	if err := c.readDryRun(&route); err != nil {
 		return nil, err
 	}
 	return route.answer(c)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -93,8 +94,9 @@ func reachOfUnbinding(principal, account string) reach {
 }
 
 // readDryRun reads the one parameter that calls which change something have. A
-// misspelt one is refused: it would end what it should have counted.
-func (c *adminCall) readDryRun() error {
+// misspelt one is refused, because it would end what it should have counted, and
+// so is one for what ends nothing: the caller believes that nothing happens.
+func (c *adminCall) readDryRun(route *adminRoute) error {
 	if c.request.Method == http.MethodGet || c.request.URL.RawQuery == "" {
 		return nil
 	}
@@ -105,10 +107,14 @@ func (c *adminCall) readDryRun() error {
 	if c.dry, err = strconv.ParseBool(asked["dry_run"]); err != nil {
 		return refuse(http.StatusBadRequest, "dry_run %q: expected true or false", asked["dry_run"])
 	}
-	return nil
+	verb := route.path[strings.LastIndexByte(route.path, '/')+1:]
+	if verb == "revoke" || verb == "disable" || route.method == http.MethodDelete {
+		return nil
+	}
+	return c.refuseDryRun()
 }
 
-// refuseDryRun is for what has none: the caller believes that nothing happens.
+// refuseDryRun is for what ends something and has none.
 func (c *adminCall) refuseDryRun() error {
 	if c.dry {
 		return refuse(http.StatusBadRequest, "%s %s has no dry run", c.request.Method, c.request.URL.Path)

@@ -21,6 +21,7 @@ type liveStream struct {
 	TokenID   string    `json:"token_id,omitempty"`
 	Since     time.Time `json:"since,omitzero"` // absent: not known, of requests on public routes
 	Remote    string    `json:"remote"`         // address of the peer, which may be a proxy
+	ClientIP  string    `json:"client_ip,omitempty"`
 }
 
 // streamList is the answer to a call for the streams.
@@ -68,7 +69,7 @@ func concerns(f *token.Facts, asked map[string]string) bool {
 }
 
 func shownStream(one token.UnderWay) liveStream {
-	shown := liveStream{Route: one.Route, Method: one.Method, Kind: "request", Since: one.Since.UTC(), Remote: one.Remote}
+	shown := liveStream{Route: one.Route, Method: one.Method, Kind: "request", Since: one.Since.UTC(), Remote: one.Remote, ClientIP: one.ClientIP}
 	if one.Since.IsZero() {
 		shown.Since = time.Time{}
 	}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -57,7 +58,7 @@ func (tx *change) bind(next store.Binding, before *store.Binding) error {
 		return err
 	}
 	if before == nil {
-		return tx.raise(store.KindRightsGiven, next.Principal)
+		return errors.Join(tx.endGrants(next.Principal, next.Account), tx.raise(store.KindRightsGiven, next.Principal))
 	}
 	if before.Access == next.Access && slices.Equal(before.Scopes, next.Scopes) {
 		return nil
@@ -72,6 +73,13 @@ func (tx *change) unbind(principal, account string) error {
 	if err := tx.DeleteBinding(tx.env, principal, account); err != nil {
 		return err
 	}
+	return tx.endGrants(principal, account)
+}
+
+// endGrants revokes what a principal granted for an account. When the account is
+// bound, nothing should be there; but who asked for a grant before the account was
+// taken away may have got it after, and it must not come to life.
+func (tx *change) endGrants(principal, account string) error {
 	grants, err := tx.Grants(tx.env, store.GrantFilter{Principal: principal, Account: account, Live: tx.now})
 	if err != nil {
 		return err

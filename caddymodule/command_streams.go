@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -33,10 +34,10 @@ grant and token, and from where. With --all it lists every request under way.`,
 }
 
 func printStreams(t *table, answer *streamList) {
-	t.row("SINCE", "KIND", "ROUTE", "METHOD", "CLIENT", "PRINCIPAL", "GRANT", "TOKEN", "REMOTE", "ACCOUNTS")
+	t.row("SINCE", "KIND", "ROUTE", "METHOD", "CLIENT", "PRINCIPAL", "GRANT", "TOKEN", "FROM", "ACCOUNTS")
 	for i := range answer.Streams {
 		s := &answer.Streams[i]
-		t.row(s.Since, s.Kind, s.Route, s.Method, s.Client, s.Principal, s.Grant, s.TokenID, s.Remote, s.Accounts)
+		t.row(s.Since, s.Kind, s.Route, s.Method, s.Client, s.Principal, s.Grant, s.TokenID, cmp.Or(s.ClientIP, s.Remote), s.Accounts)
 	}
 	if left := answer.Count - len(answer.Streams); left > 0 {
 		t.row(fmt.Sprintf("and %d more; see --limit", left))

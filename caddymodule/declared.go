@@ -179,13 +179,19 @@ func (tx *change) declareBindings(principal string, accounts []string) error {
 	}
 	changed, taken := false, false
 	for _, account := range accounts {
-		if slices.ContainsFunc(present, func(b store.Binding) bool { return b.Account == account && b.Source == store.FromConfig }) {
+		at := slices.IndexFunc(present, func(b store.Binding) bool { return b.Account == account })
+		if at >= 0 && present[at].Source == store.FromConfig {
 			continue
 		}
 		changed = true
 		binding := store.Binding{Environment: tx.env, Principal: principal, Account: account, Access: store.Full, Source: store.FromConfig}
 		if err := tx.PutBinding(binding); err != nil {
 			return err
+		}
+		if at < 0 {
+			if err := tx.endGrants(principal, account); err != nil {
+				return err
+			}
 		}
 	}
 	for _, b := range present {

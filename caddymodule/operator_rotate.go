@@ -36,7 +36,7 @@ func (rt *runtime) changeOperators(path string, roles []role, change operatorCha
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(draft) // if it still has that name
+	defer func() { _ = os.Remove(draft) }() // if it still has that name
 	if err := record("ok"); err != nil {
 		return nil, err
 	}

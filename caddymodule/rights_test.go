@@ -461,6 +461,38 @@ func TestAccountThatIsBoundAgain(t *testing.T) {
 	}
 }
 
+// Who asked for a grant before the account was taken away may get it after. When
+// the account is bound again, it must not come to life.
+func TestGrantForAnAccountThatWasNotBound(t *testing.T) {
+	w := newRightsWorld(t)
+	for name, bind := range map[string]func(*rightsWorld, *holder){
+		"by command": call("PUT", "/bindings/USER/ACCOUNT", ""),
+		"in the configuration": func(w *rightsWorld, h *holder) {
+			w.update(func(tx store.Writer) error {
+				d := &change{Writer: tx, env: store.Sandbox, now: time.Now(), retention: time.Hour}
+				return d.declareBindings(h.user, []string{h.account})
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			h := w.newHolder()
+			call("DELETE", "/bindings/USER/ACCOUNT", "")(w, h)
+			late, forOther := w.personal(h.client, h.user, h.account, h.other), w.personal(h.client, h.user, h.other)
+			if got := w.verdicts(late); got != allOfIt {
+				t.Errorf("before: %s", got)
+			}
+			bind(w, h)
+			if got := w.verdicts(late); got != dead {
+				t.Errorf("the late grant: %s", got)
+			}
+			if got := w.verdicts(forOther); got != allOfIt {
+				t.Errorf("a grant for the other account: %s", got)
+			}
+		})
+	}
+}
+
 // One list of scopes stands for all accounts of a token, so that partial access
 // to one of them is all the access that the token has.
 func TestFullAccessToOneAccountAndPartialToAnother(t *testing.T) {

@@ -106,9 +106,9 @@ func (x *exchange) Describe() (token.Description, bool) {
 	if out == nil {
 		return token.Description{}, false
 	}
-	return token.Description{
-		Method: x.method, Route: out.route, Remote: out.remote, Since: out.since(), Streaming: out.streaming.Load(),
-	}, true
+	what := out.describe()
+	what.Method = x.method
+	return what, true
 }
 
 // cutError is the cause of a context that was cut, and the error of a write

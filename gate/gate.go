@@ -36,9 +36,9 @@ type Options struct {
 	// TrustedProxy reports whether the peer may say who the client is. Nil:
 	// nobody may.
 	TrustedProxy func(*http.Request) bool
-	// ClientIP is the address that the allow-list of a personal token is asked
-	// about. Whom it believes is its business; the gate reads no header for it.
-	// Nil: the peer's address.
+	// ClientIP tells who the client is: for the allow-list of a personal token and
+	// for the list of streams. Whom it believes is its business; the gate reads no
+	// header for it. Nil: the peer's address.
 	ClientIP func(*http.Request) string
 	// RequestID names a request in problem documents. Nil: they have no id.
 	RequestID func(*http.Request) string
@@ -148,7 +148,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	defer cancel(nil)
 	out := &response{
 		inner: w, cancel: cancel, hold: g.hold, closeTimeout: g.closeTimeout, upgrade: upgradeOf(r),
-		route: d.Route.ID, remote: r.RemoteAddr, began: x.began,
+		request: r, route: d.Route.ID, clientIP: g.clientIP, began: x.began,
 	}
 	out.offered = g.forward(r, &d, &out.identity)
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {

@@ -25,8 +25,9 @@ type response struct {
 	upgrade      upgradeKind
 	closeTimeout time.Duration // of a WebSocket
 	offered      bool          // the client offered its token as a subprotocol
+	request      *http.Request // as it came in
 	route        string        // the id of what let it through
-	remote       string        // the peer's address
+	clientIP     func(*http.Request) string
 
 	identity [identityHeaders]string // the request's, here to save an allocation
 
@@ -39,7 +40,8 @@ type response struct {
 	over    bool // next has returned
 	conn    *frameConn
 	release func()
-	began   time.Time // zero on a public route, whose check has no need of a clock, unless it streams
+	began   time.Time // when it was let through; zero on a public route, whose check reads no clock, until it streams
+	client  string    // the address of a stream's client
 
 	// Only the handler's goroutine uses what follows.
 	wroteHeader bool
@@ -93,18 +95,27 @@ func (o *response) stream() {
 	if o.hold != nil {
 		release = o.hold()
 	}
+	client := ""
+	if o.clientIP != nil {
+		client = o.clientIP(o.request)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.release = release
+	o.release, o.client = release, client
 	if o.began.IsZero() {
 		o.began = time.Now()
 	}
 }
 
-func (o *response) since() time.Time {
+// describe says what the exchange is. (What next gets is a copy of the request,
+// so that nobody changes this one.)
+func (o *response) describe() token.Description {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.began
+	return token.Description{
+		Route: o.route, Remote: o.request.RemoteAddr,
+		Since: o.began, ClientIP: o.client, Streaming: o.streaming.Load(),
+	}
 }
 
 func (o *response) hijacked() bool {

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -79,11 +80,11 @@ func TestWhatIsUnderWay(t *testing.T) {
 
 // A stream on a public route has no token, and still began at some time.
 func TestPublicStreamKnowsWhenItBegan(t *testing.T) {
-	out := &response{inner: idle{http.Header{}}}
+	out := &response{request: httptest.NewRequest("GET", "/sse", nil), clientIP: func(*http.Request) string { return "192.0.2.7" }}
 	before := time.Now()
 	out.stream()
-	if got := out.since(); got.Before(before) {
-		t.Errorf("since %s", got)
+	if got := out.describe(); got.Since.Before(before) || got.ClientIP != "192.0.2.7" || !got.Streaming {
+		t.Errorf("%+v", got)
 	}
 }
 

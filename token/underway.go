@@ -7,6 +7,7 @@ type Description struct {
 	Method    string
 	Route     string    // the id that the policy has for it
 	Remote    string    // address of the peer, with its port
+	ClientIP  string    // of a stream: who the client is, if a proxy said so; may be empty
 	Since     time.Time // when it was let through; zero: not known, on a public route
 	Streaming bool
 }
