@@ -13,7 +13,7 @@ func operatorCommand() *cobra.Command {
 		Long: `Rotates the tokens that operators present to the admin API. They are in a file on
 the server and nowhere else: no command shows one.`,
 	}
-	return forServer(group(cmd, listOperatorsCommand(), rotateOperatorCommand()))
+	return forWholeServer(group(cmd, listOperatorsCommand(), rotateOperatorCommand()))
 }
 
 func listOperatorsCommand() *cobra.Command {

@@ -36,6 +36,7 @@ const (
 // server and print what it answers.
 func forServer(cmd *cobra.Command) *cobra.Command {
 	cmd.PersistentFlags().String("environment", "", "production or sandbox (default: the only one that the server has)")
+	completeFlag(cmd, "environment", completeEnvironments)
 	return forWholeServer(cmd)
 }
 
@@ -47,7 +48,6 @@ func forWholeServer(cmd *cobra.Command) *cobra.Command {
 	flags.StringP("config", "c", "", "configuration file that says where the admin API is")
 	flags.StringP("adapter", "a", "", "name of the adapter for that file")
 	flags.String("operator-token", "", "file with the operator token (default: see \"caddy bearer --help\")")
-	completeFlag(cmd, "environment", completeEnvironments)
 	completeFlag(cmd, "adapter", completeWords("caddyfile"))
 	return cmd
 }
