@@ -198,6 +198,8 @@ func sampleArgument(word string) string {
 		return "1MiB"
 	case "<duration>":
 		return "90s"
+	case "<network>/<address>":
+		return "udp/localhost:514"
 	}
 	return "x"
 }
