@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -145,7 +146,7 @@ func (g grammar) options(t *testing.T, blocks []string, around ...string) (optio
 		case knownOptions.MatchString(complaint):
 			inner = append(inner, g.options(t, append(blocks, line), words[1:]...)...)
 		case !strings.Contains(complaint, "takes no block"):
-			t.Fatalf("cannot tell whether %q takes a block; sampleOf must know of a value that it takes: %s", option.usage, complaint)
+			t.Fatalf("cannot tell whether %q takes a block; sampleArgument must know a value that it takes: %s", option.usage, complaint)
 		}
 	}
 	return append(options, inner...)
@@ -176,23 +177,31 @@ func (g grammar) complaint(t *testing.T, blocks []string, line string) string {
 
 // sampleOf writes an option with arguments that fit its usage.
 func sampleOf(usage string) string {
-	samples := map[string]string{"<size>": "1MiB", "<duration>": "90s"}
 	words := strings.Fields(usage)
 	line := words[:1]
 	for _, word := range words[1:] {
-		sample := samples[word]
-		switch {
-		case strings.HasPrefix(word, "["):
-			continue
-		case sample != "":
-		case strings.HasPrefix(word, "<"):
-			sample = "x"
-		default:
-			sample, _, _ = strings.Cut(word, "|")
+		if !strings.HasPrefix(word, "[") {
+			line = append(line, sampleArgument(word))
 		}
-		line = append(line, sample)
 	}
 	return strings.Join(line, " ")
+}
+
+// sampleArgument prefers a word that is to be written as it stands.
+func sampleArgument(word string) string {
+	choices := strings.Split(word, "|")
+	if i := slices.IndexFunc(choices, func(choice string) bool { return !strings.HasPrefix(choice, "<") }); i >= 0 {
+		return choices[i]
+	}
+	switch choices[0] {
+	case "<size>":
+		return "1MiB"
+	case "<duration>":
+		return "90s"
+	case "<network>/<address>":
+		return "udp/localhost:514"
+	}
+	return "x"
 }
 
 // policyFile is a kind of file that security teams write.

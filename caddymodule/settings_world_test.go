@@ -51,7 +51,7 @@ const (
 	secondSecret = "the second configuration's secret"
 )
 
-var bothHashes = sync.OnceValue(func() [2]string { return [2]string{hashOf(firstSecret), hashOf(secondSecret)} })
+var variantHashes = sync.OnceValue(func() [2]string { return [2]string{hashOf(firstSecret), hashOf(secondSecret)} })
 
 // alternatives are written «in the first configuration|in the second».
 var alternatives = regexp.MustCompile(`«([^«|»]*)\|([^«|»]*)»`)
@@ -68,7 +68,7 @@ func choose(text string, second bool) string {
 func startVariant(t *testing.T, second bool) *variant {
 	v := &variant{server: newServer(t), second: second, files: map[string]string{}}
 	v.client, v.secret = choose("«bot|robot»", second), choose("«"+firstSecret+"|"+secondSecret+"»", second)
-	hashes := bothHashes()
+	hashes := variantHashes()
 	values := strings.NewReplacer(
 		"{$DIR}", v.dir, "{$BACKEND}", v.backend.address(), "{$API_PORT}", port(v.api), "{$ISSUER_PORT}", port(v.issuer),
 		"{$FIRST_HASH}", hashes[0], "{$SECOND_HASH}", hashes[1])
