@@ -71,7 +71,7 @@ func TestRoutesInTheGateFollowTheScopes(t *testing.T) {
 	stream.alive(t)
 
 	s.write("policy.yaml", strings.ReplaceAll(testPolicy, "read:market", "see:market"))
-	before, _, _ := strings.Cut(s.config, "any_of read:market")
+	before, _, _ := strings.Cut(s.config, "route events")
 	complaint := fmt.Sprintf(`%s:%d: unknown scope \"read:market\"; did you mean \"see:market\"?`, s.path("Caddyfile"), 1+strings.Count(before, "\n"))
 	s.eventually("that the routes no longer fit is reported", func() bool { return strings.Contains(s.output.String(), complaint) })
 	stream.alive(t)
