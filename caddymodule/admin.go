@@ -216,7 +216,7 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 
 // event is a line of the audit trail that says who did what.
 func (c *adminCall) event(action, target string) store.Event {
-	return store.Event{Actor: c.actor, Action: action, Target: target, Outcome: "ok"}
+	return store.Event{Actor: c.actor, Action: action, Target: target, Outcome: "ok", Address: c.address()}
 }
 
 // Interface guards.

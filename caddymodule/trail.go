@@ -97,13 +97,16 @@ func (t *trail) useSinks(sinks []audit.Sink) {
 		next[name] = courier
 		delete(t.couriers, name)
 	}
-	go closeCouriers(t.couriers)
+	gone := t.couriers
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), trailEndTimeout)
+		defer cancel()
+		closeCouriers(ctx, gone)
+	}()
 	t.couriers = next
 }
 
-func closeCouriers(couriers map[string]*audit.Courier) {
-	ctx, cancel := context.WithTimeout(context.Background(), trailEndTimeout)
-	defer cancel()
+func closeCouriers(ctx context.Context, couriers map[string]*audit.Courier) {
 	var all sync.WaitGroup
 	for _, courier := range couriers {
 		all.Go(func() { courier.Close(ctx) })
@@ -228,7 +231,7 @@ func (t *trail) close() {
 	couriers := t.couriers
 	t.couriers = nil
 	t.mu.Unlock()
-	closeCouriers(couriers)
+	closeCouriers(ctx, couriers)
 }
 
 // serverEvent is what the server itself does.
