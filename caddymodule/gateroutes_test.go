@@ -71,7 +71,7 @@ func TestRoutesInTheGateFollowTheScopes(t *testing.T) {
 
 	s.write("policy.yaml", strings.ReplaceAll(testPolicy, "read:market", "see:market"))
 	s.eventually("that the routes no longer fit is reported", func() bool {
-		return strings.Contains(s.output.String(), s.path("Caddyfile")+`:45: unknown scope \"read:market\"; did you mean \"see:market\"?`)
+		return strings.Contains(s.output.String(), s.path("Caddyfile")+`:46: unknown scope \"read:market\"; did you mean \"see:market\"?`)
 	})
 	stream.alive(t)
 	if got := events(); got != 200 {

@@ -153,7 +153,7 @@ func exchange(ready, path string, at time.Time) (aside string, err error) {
 		}
 	}
 	if err := os.Rename(ready, path); err != nil {
-		return aside, err
+		return aside, fmt.Errorf("%w; the database that was there is %s now", err, name)
 	}
 	return aside, syncFolder(filepath.Dir(path))
 }
