@@ -208,8 +208,7 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 		return tx.Record(event)
 	})
 	if err == nil {
-		// An older copy of the database knows nothing of it.
-		c.app.runtime.journal.Load().Note(c.env, action, target)
+		c.app.runtime.note(c.env, action, target)
 	}
 	return err
 }
