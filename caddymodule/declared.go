@@ -148,6 +148,11 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 	if err := kind.put(tx, *declared); err != nil {
 		return err
 	}
+	if kind.enabled != nil && *before.status == store.Disabled {
+		if err := kind.enabled(tx, row.id); err != nil {
+			return err
+		}
+	}
 	if row.scopes == nil || slices.Equal(*before.scopes, *row.scopes) {
 		return nil
 	}
