@@ -312,9 +312,9 @@ func TestSigningKeyFromAFile(t *testing.T) {
 	stolen := s.obtain("read:accounts")
 	s.ok("", "bearer", "key", "revoke", ids[1], "--reason", "stolen")
 	s.restart()
-	s.refused(stolen)
+	s.isDead(stolen)
 	after := s.obtain("read:accounts")
-	s.passes(after)
+	s.areGood(after)
 	if slices.Contains(s.published(), ids[1]) || !strings.Contains(s.output.String(), "the key in the signing key file was revoked") {
 		t.Errorf("published are %v", s.published())
 	}
