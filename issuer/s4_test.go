@@ -560,6 +560,9 @@ func TestAuditNamesWhoDidWhat(t *testing.T) {
 	err := b.store.View(context.Background(), func(tx store.Reader) error {
 		events, err := tx.Audit(b.env, 100)
 		for _, e := range slices.Backward(events) {
+			if e.Actor == "config" {
+				continue // the first signing key, at the start
+			}
 			if e.RequestID != "request-1" || !e.At.Equal(b.clock.Now()) {
 				t.Errorf("event %+v", e)
 			}
