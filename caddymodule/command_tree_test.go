@@ -70,6 +70,9 @@ var secondMeanings = map[string]string{
 	"bearer policy explain scopes":       "of a token",
 	"bearer policy explain accounts":     "without a server there are none by default",
 	"bearer token issue principal":       "whose token it will be, not which are listed",
+	"bearer key forget-root force":       "it overrides a refusal, not a file",
+	"bearer restore config":              "there is no server: the files are looked for",
+	"bearer restore json":                "there is no server whose answer it could be",
 }
 
 // A flag is called the same, is of the same type and means the same wherever it
@@ -144,6 +147,12 @@ func TestCompletion(t *testing.T) {
 	s := newServer(t).start()
 	s.ok("", "bearer", "user", "add", "alice", "--name", "Alice Doe")
 	s.obtain("read:market")
+	s.ok("", "bearer", "key", "rotate-root")
+	var roots struct {
+		RootKeys []shownRootKey `json:"root_keys"`
+	}
+	s.decode(s.ok("", "bearer", "key", "list-roots", "--json"), &roots)
+	oldRoot, key := roots.RootKeys[1].ID, sortedKeys(s.keyStates())[0]
 	var listed struct{ Grants []grant }
 	s.decode(s.ok("", "bearer", "grant", "list", "--json"), &listed)
 	id := listed.Grants[0].ID
@@ -171,6 +180,20 @@ func TestCompletion(t *testing.T) {
 		{"client add x --name ", "", noFiles},
 		{"client disable x --reason ", "", noFiles},
 		{"client list ", "", noFiles},
+		{"key show ", key, noFiles},
+		{"key revoke ", key, noFiles},
+		{"key forget-root ", oldRoot, noFiles},
+		{"key rotate ", "", noFiles},
+		{"audit list --actor operator:", "operator:socket", noFiles},
+		{"audit list --action user.", "user.add", noFiles},
+		{"audit list --target user:", "user:alice", noFiles},
+		{"audit list --outcome ", "ok", noFiles},
+		{"audit verify --head ", "", files},
+		{"backup ", "", files},
+		{"restore ", "", files},
+		{"restore x.db ", "", noFiles},
+		{"restore x.db --database ", "", files},
+		{"restore x.db --revocation-journal ", "", files},
 		{"policy lint ", "yaml yml", extensions},
 		{"policy test x.yaml ", "yaml yml", extensions},
 		{"token show --file ", "", files},
