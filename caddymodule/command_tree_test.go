@@ -184,10 +184,6 @@ func TestCompletion(t *testing.T) {
 		{"key revoke ", key, noFiles},
 		{"key forget-root ", oldRoot, noFiles},
 		{"key rotate ", "", noFiles},
-		{"audit list --actor operator:", "operator:socket", noFiles},
-		{"audit list --action user.", "user.add", noFiles},
-		{"audit list --target user:", "user:alice", noFiles},
-		{"audit list --outcome ", "ok", noFiles},
 		{"audit verify --head ", "", files},
 		{"backup ", "", files},
 		{"restore ", "", files},
@@ -207,6 +203,12 @@ func TestCompletion(t *testing.T) {
 		values, directive := s.complete(strings.Split(test.args, " ")...)
 		if strings.Join(values, " ") != test.want || directive != test.directive {
 			t.Errorf("%q: %q %s; want %q %s", test.args, values, directive, test.want, test.directive)
+		}
+	}
+	for flag, want := range map[string]string{"actor": "operator:socket", "action": "user.add", "target": "principal:alice", "outcome": "ok"} {
+		values, directive := s.complete("audit", "list", "--"+flag, "")
+		if !slices.Contains(values, want) || !slices.IsSorted(values) || directive != noFiles {
+			t.Errorf("audit list --%s is completed with %v %s", flag, values, directive)
 		}
 	}
 	commands, _ := s.complete("")
