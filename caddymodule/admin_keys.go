@@ -88,9 +88,6 @@ func showKey(c *adminCall) (any, error) {
 }
 
 func rotateKey(c *adminCall) (any, error) {
-	if err := c.refuseDryRun(); err != nil {
-		return nil, err
-	}
 	var in struct {
 		Now bool `json:"now"`
 	}
@@ -139,9 +136,15 @@ func revokeKey(c *adminCall) (any, error) {
 // shownRootKey is a root key as the admin API shows it.
 type shownRootKey struct {
 	ID     string    `json:"id"`
-	State  string    `json:"state"` // current or old
+	State  string    `json:"state"` // rootCurrent or rootOld
 	Needed rootNeeds `json:"needed_by"`
 }
+
+// What a root key of the file is: new things are made with the current one alone.
+const (
+	rootCurrent = "current"
+	rootOld     = "old"
+)
 
 func listRootKeys(c *adminCall) (any, error) {
 	rt := c.app.runtime
@@ -151,9 +154,9 @@ func listRootKeys(c *adminCall) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		state := "old"
+		state := rootOld
 		if i == 0 {
-			state = "current"
+			state = rootCurrent
 		}
 		shown = append(shown, shownRootKey{key.ID(), state, needs})
 	}
@@ -175,22 +178,16 @@ func (c *adminCall) rootEvents(action, id string) (events []store.Event) {
 // rotateRootKey can't be stopped by a caller that hangs up: half of it would be
 // done.
 func rotateRootKey(c *adminCall) (any, error) {
-	if err := c.refuseDryRun(); err != nil {
-		return nil, err
-	}
 	ctx := context.WithoutCancel(c.request.Context())
 	root, err := c.app.runtime.rotateRoot(ctx, c.rootEvents("root_key.rotate", ""))
 	if err != nil {
 		return nil, err
 	}
 	c.status = http.StatusCreated
-	return shownRootKey{ID: root.ID(), State: "current"}, nil
+	return shownRootKey{ID: root.ID(), State: rootCurrent}, nil
 }
 
 func forgetRootKey(c *adminCall) (any, error) {
-	if err := c.refuseDryRun(); err != nil {
-		return nil, err
-	}
 	var in struct {
 		Force bool `json:"force"`
 	}

@@ -154,21 +154,42 @@ func (app *App) fillDefaults() {
 	}
 }
 
+// namedFile is a file that the configuration names, and the option that does.
+type namedFile struct{ option, path string }
+
+// files are those that must be apart. An option that names one twice is told so
+// elsewhere.
+func (app *App) files() []namedFile {
+	files := []namedFile{
+		{"store", app.Store.Path}, {"root_key", app.RootKeyFile}, {"operator_token", app.OperatorTokenFile},
+		{"revocation_journal", app.RevocationJournalFile},
+	}
+	if app.Audit != nil {
+		for _, path := range app.Audit.Files {
+			files = append(files, namedFile{"audit file", path})
+		}
+	}
+	for _, name := range sortedKeys(app.Environments) {
+		if env := app.Environments[name]; env != nil && env.SigningKeyFile != "" {
+			files = append(files, namedFile{"signing_key", env.SigningKeyFile})
+		}
+	}
+	return files
+}
+
 // checkFiles refuses a file that is to serve two purposes: what one would write,
 // the other could not read.
 func (app *App) checkFiles() error {
 	seen := map[string]string{}
-	for _, file := range []struct{ what, path string }{
-		{"store", app.Store.Path}, {"root_key", app.RootKeyFile}, {"operator_token", app.OperatorTokenFile},
-	} {
+	for _, file := range app.files() {
 		path, err := canonical(file.path)
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", file.what, file.path, err)
+			return fmt.Errorf("%s %s: %w", file.option, file.path, err)
 		}
-		if other := seen[path]; other != "" {
-			return fmt.Errorf("%s and %s are the same file, %s; choose another for one of them", other, file.what, path)
+		if other := seen[path]; other != "" && other != file.option {
+			return fmt.Errorf("%s and %s are the same file, %s; choose another for one of them", other, file.option, path)
 		}
-		seen[path] = file.what
+		seen[path] = file.option
 	}
 	return nil
 }

@@ -243,6 +243,21 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			func(app *App, _ *Environment, _ *Gate) { app.OperatorTokenFile = app.RootKeyFile },
 			"root_key and operator_token are the same file, ",
 		},
+		"revocation journal in the place of the database": {
+			func(app *App, _ *Environment, _ *Gate) { app.RevocationJournalFile = app.Store.Path },
+			"store and revocation_journal are the same file, ",
+		},
+		"heads of the audit trail in the revocation journal": {
+			func(app *App, _ *Environment, _ *Gate) {
+				app.RevocationJournalFile = filepath.Join(filepath.Dir(app.Store.Path), "journal")
+				app.Audit = &Audit{Files: []string{filepath.Join(filepath.Dir(app.Store.Path), ".", "journal")}}
+			},
+			"revocation_journal and audit file are the same file, ",
+		},
+		"signing key in the file of the root key": {
+			func(app *App, sandbox *Environment, _ *Gate) { sandbox.SigningKeyFile = app.RootKeyFile },
+			"root_key and signing_key are the same file, ",
+		},
 		"cache too small": {
 			func(app *App, _ *Environment, _ *Gate) { app.CacheSize = 1 },
 			"cache_size is 1 bytes; expected 1 MiB to 64 GiB",

@@ -47,6 +47,12 @@ first. Filters compare whole words. --since and --until take a time
 	for name, usage := range words {
 		flags.String(name, "", usage)
 	}
+	for name, member := range map[string]func(*auditEvent) string{
+		"actor": func(e *auditEvent) string { return e.Actor }, "action": func(e *auditEvent) string { return e.Action },
+		"target": func(e *auditEvent) string { return e.Target }, "outcome": func(e *auditEvent) string { return e.Outcome },
+	} {
+		completeFlag(cmd, name, completeEvents(member))
+	}
 	flags.String("since", "", "not before this time")
 	flags.String("until", "", "before this time")
 	limit := flags.Int("limit", defaultLimit, "list so many at most, up to "+strconv.Itoa(maxLimit))

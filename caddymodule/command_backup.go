@@ -29,7 +29,8 @@ the key elsewhere. Neither is the revocation journal. A copy knows nothing of
 what is revoked after it was made; "caddy bearer restore" makes up for that.`,
 		Example: "  caddy bearer backup /backup/bearer.db\n" +
 			"  caddy bearer backup /backup/bearer.db --force --json",
-		Args: takes("FILE"),
+		Args:              takes("FILE"),
+		ValidArgsFunction: completeFile,
 	}
 	force := cmd.Flags().Bool("force", false, "replace the file if it exists")
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {

@@ -48,6 +48,8 @@ func showKeyCommand() *cobra.Command {
 		Short:   "Shows one signing key with its public half",
 		Example: "  caddy bearer key show 3mX1rJcC0qTzYw8dVn5kLb",
 		Args:    takes("ID"),
+
+		ValidArgsFunction: completeArgs(completeKeys),
 		RunE: onServer(func(c *adminClient, args []string) error {
 			return ask(c, "GET", []string{"keys", args[0]}, "", nil, printKey)
 		}),
@@ -87,7 +89,8 @@ been cut, and the key is not published any more. If it was the one that signs,
 another signs in its place. Refresh tokens live on: bots renew.`,
 		Example: "  caddy bearer key revoke 3mX1rJcC0qTzYw8dVn5kLb --dry-run\n" +
 			"  caddy bearer key revoke 3mX1rJcC0qTzYw8dVn5kLb --reason \"backup stolen, ticket 4711\"",
-		Args: takes("ID"),
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(completeKeys),
 	}
 	reason := endingFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
@@ -141,8 +144,9 @@ func forgetRootCommand() *cobra.Command {
 		Long: `Removes an old root key from the root key file. While tokens or secrets that it
 made may still be presented, the command says how many and refuses. With --force
 it removes the key all the same, and they are worth nothing any more.`,
-		Example: "  caddy bearer key forget-root 7uitVE6JTCX",
-		Args:    takes("ID"),
+		Example:           "  caddy bearer key forget-root 7uitVE6JTCX",
+		Args:              takes("ID"),
+		ValidArgsFunction: completeArgs(completeOldRoots),
 	}
 	force := cmd.Flags().Bool("force", false, "end what still needs it")
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {

@@ -41,7 +41,8 @@ Run it as the user that Caddy runs as.`,
 		Example: "  caddy bearer restore /backup/bearer.db --config /etc/caddy/Caddyfile --replay\n" +
 			"  caddy bearer restore /backup/bearer.db --database /var/lib/caddy/bearer/bearer.db \\\n" +
 			"    --revocation-journal /var/lib/caddy/keys/revocations.journal --end-all",
-		Args: takes("FILE"),
+		Args:              takes("FILE"),
+		ValidArgsFunction: completeFile,
 	}
 	flags := cmd.Flags()
 	flags.Bool("replay", false, "put what was revoked since into the copy")
@@ -50,7 +51,7 @@ Run it as the user that Caddy runs as.`,
 	flags.Bool("keep-refresh", false, "with --replay: let refresh tokens live, those too that were renewed since")
 	flags.Bool("json", false, "print JSON")
 	flags.String("database", "", "the database file (default: that of --config)")
-	flags.String("revocation-journal", "", "the revocation journal (default: that of --config)")
+	flags.String("revocation-journal", "", "the revocation journal's file (default: that of --config)")
 	flags.StringP("config", "c", "", "configuration file that says where both are")
 	flags.StringP("adapter", "a", "", "name of the adapter for that file")
 	cmd.RunE = run(func(cmd *cobra.Command, args []string) error {

@@ -73,6 +73,9 @@ var secondMeanings = map[string]string{
 	"bearer policy explain scopes":       "of a token",
 	"bearer policy explain accounts":     "without a server there are none by default",
 	"bearer token issue principal":       "whose token it will be, not which are listed",
+	"bearer key forget-root force":       "it overrides a refusal, not a file",
+	"bearer restore config":              "there is no server: the files are looked for",
+	"bearer restore json":                "there is no server whose answer it could be",
 }
 
 // A flag is called the same, is of the same type and means the same wherever it
@@ -162,6 +165,13 @@ func TestCompletion(t *testing.T) {
 	w.ok("POST", "/accounts", `{"id":"2"}`)
 	w.ok("POST", "/users", `{"id":"alice"}`)
 	id := w.issue(clientID, serviceID, "1").grant
+	if status, answer := w.call("POST", "/root-keys", ""); status != 201 {
+		t.Fatalf("the root key: %d %s", status, answer)
+	}
+	oldRoot := w.app.runtime.rootKeys()[1].ID()
+	_, keys, err := w.authority().Keys(t.Context())
+	must(t, err)
+	key := sortedKeys(keys)[0]
 
 	const noFiles, extensions, files = ":4", ":8", ":0"
 	for _, test := range []struct {
@@ -186,6 +196,16 @@ func TestCompletion(t *testing.T) {
 		{"client add x --name ", "", noFiles},
 		{"client disable x --reason ", "", noFiles},
 		{"client list ", "", noFiles},
+		{"key show ", key, noFiles},
+		{"key revoke ", key, noFiles},
+		{"key forget-root ", oldRoot, noFiles},
+		{"key rotate ", "", noFiles},
+		{"audit verify --head ", "", files},
+		{"backup ", "", files},
+		{"restore ", "", files},
+		{"restore x.db ", "", noFiles},
+		{"restore x.db --database ", "", files},
+		{"restore x.db --revocation-journal ", "", files},
 		{"policy lint ", "yaml yml", extensions},
 		{"policy test x.yaml ", "yaml yml", extensions},
 		{"token show --file ", "", files},
@@ -199,6 +219,12 @@ func TestCompletion(t *testing.T) {
 		values, directive := w.complete(strings.Split(test.args, " ")...)
 		if strings.Join(values, " ") != test.want || directive != test.directive {
 			t.Errorf("%q: %q %s; want %q %s", test.args, values, directive, test.want, test.directive)
+		}
+	}
+	for flag, want := range map[string]string{"actor": "operator:socket", "action": "user.add", "target": "principal:alice", "outcome": "ok"} {
+		values, directive := w.complete("audit", "list", "--"+flag, "")
+		if !slices.Contains(values, want) || !slices.IsSorted(values) || directive != noFiles {
+			t.Errorf("audit list --%s is completed with %v %s", flag, values, directive)
 		}
 	}
 	commands, _ := w.complete("")

@@ -101,18 +101,62 @@ func completeGrants(cmd *cobra.Command) (found []string) {
 	return found
 }
 
-func completeEnvironments(cmd *cobra.Command) (found []string) {
-	c, err := newAdminClient(cmd)
-	if err == nil {
-		c.http.Timeout = completionTimeout
-		var answer map[string][]environmentInfo
-		_, err = c.call("GET", "/environments", nil, &answer)
-		for _, env := range answer["environments"] {
-			found = append(found, described(string(env.Name), env.Issuer))
+func completeKeys(cmd *cobra.Command) (found []string) {
+	var answer map[string][]shownKey
+	if !askQuietly(cmd, &answer, "keys") {
+		return nil
+	}
+	for _, k := range answer["keys"] {
+		found = append(found, described(k.ID, k.Algorithm, string(k.State)))
+	}
+	return found
+}
+
+// completeOldRoots leaves out the current root key, which can't be forgotten.
+func completeOldRoots(cmd *cobra.Command) (found []string) {
+	var answer map[string][]shownRootKey
+	if !askServerQuietly(cmd, &answer, "/root-keys") {
+		return nil
+	}
+	for _, k := range answer["root_keys"] {
+		if k.State != rootCurrent {
+			found = append(found, described(k.ID, k.State))
 		}
 	}
-	if err != nil {
+	return found
+}
+
+// completeEvents lists what the newest events of the audit trail have in one of
+// their members.
+func completeEvents(member func(*auditEvent) string) completion {
+	return func(cmd *cobra.Command) (found []string) {
+		var answer map[string][]auditEvent
+		if !askQuietly(cmd, &answer, "audit") {
+			return nil
+		}
+		for i := range answer["events"] {
+			found = append(found, member(&answer["events"][i]))
+		}
+		slices.Sort(found)
+		return slices.DeleteFunc(slices.Compact(found), func(value string) bool { return value == "" })
+	}
+}
+
+// completeFile completes the name of the one file that a command takes.
+func completeFile(_ *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(before) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveDefault
+}
+
+func completeEnvironments(cmd *cobra.Command) (found []string) {
+	var answer map[string][]environmentInfo
+	if !askServerQuietly(cmd, &answer, "/environments") {
 		return []string{"production", "sandbox"}
+	}
+	for _, env := range answer["environments"] {
+		found = append(found, described(string(env.Name), env.Issuer))
 	}
 	return found
 }
@@ -128,9 +172,21 @@ func askQuietly(cmd *cobra.Command, answer any, segments ...string) bool {
 	if err != nil {
 		return false
 	}
-	if segments[0] == "grants" {
+	if segments[0] == "grants" || segments[0] == "audit" {
 		path += "?" + url.Values{"limit": {"1000"}}.Encode()
 	}
+	_, err = c.call("GET", path, nil, answer)
+	return err == nil
+}
+
+// askServerQuietly reads a list of the server as a whole, and reports whether
+// that worked.
+func askServerQuietly(cmd *cobra.Command, answer any, path string) bool {
+	c, err := newAdminClient(cmd)
+	if err != nil {
+		return false
+	}
+	c.http.Timeout = completionTimeout
 	_, err = c.call("GET", path, nil, answer)
 	return err == nil
 }

@@ -4,6 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
 var appProofs = []proof{
@@ -37,6 +42,29 @@ var appProofs = []proof{
 		outcome: "the file with the operator tokens",
 		see:     func(v *variant) string { return v.made(".token") },
 		first:   "first.token", second: "second.token",
+	},
+	{
+		keys:    []string{"json bearer.revocation_journal_file", "Caddyfile bearer revocation_journal"},
+		outcome: "the file with the revocation journal",
+		see:     func(v *variant) string { return v.made(".journal") },
+		first:   "first.journal", second: "second.journal",
+	},
+	{
+		keys:    []string{"json bearer.audit", "json bearer.audit.files", "Caddyfile bearer audit", "Caddyfile bearer audit file"},
+		outcome: "the file in which a head of the audit trail appears",
+		see: func(v *variant) string {
+			v.eventually("a head arrives in a file", func() bool {
+				return v.newestHead("first.heads") != nil || v.newestHead("second.heads") != nil
+			})
+			return v.made(".heads")
+		},
+		first: "first.heads", second: "second.heads",
+	},
+	{
+		keys:    []string{"json bearer.audit.syslog", "Caddyfile bearer audit syslog"},
+		outcome: "the socket at which a head of the audit trail arrives",
+		see:     func(v *variant) string { return v.receiver() },
+		first:   "first.syslog", second: "second.syslog",
 	},
 	{
 		keys:    []string{"json bearer.cache_size", "Caddyfile bearer cache_size"},
@@ -112,11 +140,47 @@ var environmentProofs = []proof{
 		first:   "PS256", second: "EdDSA",
 	},
 	{
+		keys:    []string{"json bearer.environments.*.signing_key_rotation", "Caddyfile bearer environment signing_key_rotation"},
+		outcome: "the states of the signing keys when housekeeping has come by a day later",
+		apart: func(t *testing.T) (first, second string) {
+			return keysADayLater(t, "24h"), keysADayLater(t, "off")
+		},
+		first: "future signing", second: "signing",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.signing_key_file", "Caddyfile bearer environment signing_key"},
+		outcome: "the PEM file whose thumbprint is the id of the key that signs",
+		see:     func(v *variant) string { return v.keyFile() },
+		first:   "first.pem", second: "second.pem",
+	},
+	{
 		keys:    []string{"json bearer_issuer.environment", "Caddyfile bearer_issuer environment"},
 		outcome: "environment at /token/self",
 		see:     func(v *variant) string { return v.own.Environment },
 		first:   "sandbox", second: "production",
 	},
+}
+
+// keysADayLater are the states of the signing keys, the newest first, under a
+// schedule as it stands in a Caddyfile.
+func keysADayLater(t *testing.T, schedule string) string {
+	parsed := new(Environment)
+	d := caddyfile.NewTestDispenser("sandbox {\nsigning_key_rotation " + schedule + "\n}")
+	d.Next()
+	must(t, readBlock(d, "sandbox", parsed.options()))
+	var states []string
+	t.Run(schedule, func(t *testing.T) {
+		w := newAdminWorld(t, func(app *App) {
+			app.Environments[store.Sandbox].SigningKeyRotation = parsed.SigningKeyRotation
+		})
+		w.app.runtime.keepKeys(t.Context(), time.Now().Add(24*time.Hour))
+		var listed struct{ Keys []shownKey }
+		w.ok("GET", "/keys", "").decode(t, &listed)
+		for _, key := range listed.Keys {
+			states = append(states, string(key.State))
+		}
+	})
+	return strings.Join(states, " ")
 }
 
 // after is what follows a text, or all if it is not there.

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-bearer/caddy-bearer/audit"
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // variant is a server with one of the two configurations of testdata/settings,
@@ -31,6 +34,8 @@ type variant struct {
 	own            tokenSelf // what the client's own token is good for
 	codeStatus     int       // for a code that is redeemed after 1.1 s
 	lint, test     string    // the output of policy lint and policy test
+
+	heads chan string // the name of the first socket at which a head of the audit trail arrives
 }
 
 // issuance is what the bank's second call answers, beside a token.
@@ -66,7 +71,7 @@ func choose(text string, second bool) string {
 
 // startVariant runs a server and looks at everything that several proofs need.
 func startVariant(t *testing.T, second bool) *variant {
-	v := &variant{server: newServer(t), second: second, files: map[string]string{}}
+	v := &variant{server: newServer(t), second: second, files: map[string]string{}, heads: make(chan string, 1)}
 	v.client, v.secret = choose("«bot|robot»", second), choose("«"+firstSecret+"|"+secondSecret+"»", second)
 	hashes := variantHashes()
 	values := strings.NewReplacer(
@@ -79,6 +84,10 @@ func startVariant(t *testing.T, second bool) *variant {
 	v.files["rights.yaml"] += v.files["tests.yaml"]
 	for file, text := range v.files {
 		v.write(file, text)
+	}
+	for _, name := range []string{"first", "second"} {
+		v.write(name+".pem", p256PEM(t))
+		v.receive(name + ".syslog")
 	}
 	v.config = v.files["Caddyfile"]
 	v.start()
@@ -197,6 +206,63 @@ func (v *variant) made(ending string) string {
 		files[i] = filepath.Base(files[i])
 	}
 	return strings.Join(files, " ")
+}
+
+// receive reads datagrams from a socket until a head of the audit trail is among
+// them.
+func (v *variant) receive(name string) {
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: v.path(name)})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.t.Cleanup(func() { socket.Close() })
+	go func() {
+		message := make([]byte, 64<<10)
+		for {
+			n, err := socket.Read(message)
+			if err != nil {
+				return // closed
+			}
+			_, line, _ := strings.Cut(string(message[:n]), "{")
+			heads, _, err := audit.ReadHeads(strings.NewReader("{" + line))
+			if err == nil && len(heads) == 1 {
+				select {
+				case v.heads <- name:
+				default: // another was first
+				}
+				return
+			}
+		}
+	}()
+}
+
+// receiver waits for the first head that arrives at a socket.
+func (v *variant) receiver() string {
+	select {
+	case name := <-v.heads:
+		return name
+	case <-time.After(patience):
+		return "none"
+	}
+}
+
+// keyFile is the PEM file whose key signs in the environment that has one.
+func (v *variant) keyFile() string {
+	var listed struct{ Keys []shownKey }
+	v.decode(v.ok("", "bearer", "key", "list", "--json", "--environment", choose("«production|sandbox»", v.second)), &listed)
+	if len(listed.Keys) != 1 {
+		return fmt.Sprint(listed.Keys)
+	}
+	for _, name := range []string{"first.pem", "second.pem"} {
+		key, err := token.LoadKeyFile(v.path(name), "")
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		if key.ID() == listed.Keys[0].ID {
+			return name
+		}
+	}
+	return listed.Keys[0].Source
 }
 
 // metadata is a member of what the issuer says of itself.
