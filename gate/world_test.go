@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
+	"github.com/caddy-bearer/caddy-bearer/store/sqlite/sqlitetest"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
@@ -92,7 +93,7 @@ func openWorld(t testing.TB, change func(*Options)) *world {
 	a := token.NewAuthority(store.Sandbox, now)
 	dir := t.TempDir()
 	ctx := context.Background()
-	st, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(dir, "bearer.db"), Committed: a.Apply})
+	st, err := sqlite.Open(ctx, sqlite.Options{Path: sqlitetest.Path(t), Committed: a.Apply})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
+	"github.com/caddy-bearer/caddy-bearer/store/sqlite/sqlitetest"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
@@ -94,6 +95,7 @@ func (c *clock) advance(d time.Duration) {
 type bank struct {
 	testing.TB
 	folder    string
+	database  string
 	env       store.Environment
 	clock     *clock
 	algorithm string // that access tokens are signed with
@@ -112,7 +114,7 @@ type bank struct {
 func newBank(t testing.TB, adjust func(*bank)) *bank {
 	t.Helper()
 	b := &bank{
-		TB: t, folder: t.TempDir(), env: store.Sandbox,
+		TB: t, folder: t.TempDir(), database: sqlitetest.Path(t), env: store.Sandbox,
 		clock: &clock{now: time.Now().Truncate(time.Second)}, algorithm: token.ES256,
 	}
 	var err error
@@ -146,7 +148,7 @@ func (b *bank) open(root *token.RootKey) {
 		b.Fatal(err)
 	}
 	b.store, err = sqlite.Open(context.Background(), sqlite.Options{
-		Path: filepath.Join(b.folder, "bank.db"), Committed: b.authority.Apply,
+		Path: b.database, Committed: b.authority.Apply,
 	})
 	if err != nil {
 		b.Fatal(err)

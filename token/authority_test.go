@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
+	"github.com/caddy-bearer/caddy-bearer/store/sqlite/sqlitetest"
 )
 
 // node is an Authority on a real database.
@@ -34,7 +35,7 @@ func openNodeAt(t testing.TB, clock *steadyClock) *node {
 	t.Helper()
 	a := newAuthority(store.Sandbox, clock)
 	dir := t.TempDir()
-	st, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "bearer.db"), Committed: a.Apply})
+	st, err := sqlite.Open(context.Background(), sqlite.Options{Path: sqlitetest.Path(t), Committed: a.Apply})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,17 @@
-package sqlite
+package sqlite_test
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
+	"github.com/caddy-bearer/caddy-bearer/store/sqlite/sqlitetest"
 	"github.com/caddy-bearer/caddy-bearer/store/storetest"
 )
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, committed func([]store.Revocation)) store.Store {
-		s, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "bearer.db"), Committed: committed})
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Path(t), Committed: committed})
 		if err != nil {
 			t.Fatal(err)
 		}
