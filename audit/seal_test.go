@@ -50,7 +50,7 @@ func TestWritersWhileSealing(t *testing.T) {
 
 func TestBacklogIsSealedInBatches(t *testing.T) {
 	w := newWorld(t)
-	w.add(maxSealed + 1)
+	w.bulk(maxSealed + 1)
 	if s := w.seal(); s.Rows != maxSealed || !s.More || s.Head.Last != maxSealed {
 		t.Errorf("first %+v", s)
 	}

@@ -75,10 +75,14 @@ func TestTamperedTrailIsFoundOut(t *testing.T) {
 	} {
 		tests["row: "+column] = test{[]string{"UPDATE audit SET " + column + " = " + value + " WHERE sequence = 8"}, RowChanged, 8}
 	}
+	w, _ := newTrail(t)
+	w.tamper("CREATE TABLE rows_before AS SELECT * FROM audit", "CREATE TABLE seals_before AS SELECT * FROM audit_seal")
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w, _ := newTrail(t)
+			w.T = t
 			w.tamper(test.statements...)
+			defer w.tamper("DELETE FROM audit", "DELETE FROM audit_seal",
+				"INSERT INTO audit SELECT * FROM rows_before", "INSERT INTO audit_seal SELECT * FROM seals_before")
 			report := w.verify()
 			if name == "seal: last" { // what that breaks first is a matter of taste
 				if report.Sound() {
@@ -199,10 +203,10 @@ func TestFindingsAreBounded(t *testing.T) {
 func TestLongTrail(t *testing.T) {
 	w := newWorld(t)
 	for range sealPage + 2 {
-		w.add(pageSize/4 + 1)
+		w.bulk(pageSize/4 + 1)
 		w.seal()
 	}
-	w.add(2*pageSize + 1)
+	w.bulk(2*pageSize + 1)
 	sealed := (sealPage + 2) * (pageSize/4 + 1)
 	if report := w.verify(); !report.Sound() || report.Rows != int64(sealed) || report.Unsealed != 2*pageSize+1 || report.Seals != sealPage+2 {
 		t.Errorf("%+v", report)

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,14 @@ func (w *world) add(n int) {
 	}))
 }
 
+// bulk adds many rows at once.
+func (w *world) bulk(n int) {
+	w.Helper()
+	w.tamper(fmt.Sprintf(`INSERT INTO audit (environment, at, actor, action, target, outcome, request_id)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		SELECT 'sandbox', i, 'client:bot', 'token.renew', 'grant:' || i, 'ok', '' FROM n`, n))
+}
+
 func (w *world) seal() Sealed {
 	w.Helper()
 	sealed, err := w.sealer.Seal(w.Context(), now.Add(time.Hour))
@@ -113,7 +122,7 @@ func (w *world) tamper(statements ...string) {
 		if err != nil {
 			w.Fatalf("%s: %v", statement, err)
 		}
-		if n, _ := result.RowsAffected(); n == 0 {
+		if n, _ := result.RowsAffected(); n == 0 && !strings.HasPrefix(statement, "CREATE") {
 			w.Fatalf("%s: changed nothing", statement)
 		}
 	}

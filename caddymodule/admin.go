@@ -208,15 +208,14 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 		return tx.Record(event)
 	})
 	if err == nil {
-		// An older copy of the database knows nothing of it.
-		c.app.runtime.journal.Load().Note(c.env, action, target)
+		c.app.runtime.note(c.env, action, target)
 	}
 	return err
 }
 
 // event is a line of the audit trail that says who did what.
 func (c *adminCall) event(action, target string) store.Event {
-	return store.Event{Actor: c.actor, Action: action, Target: target, Outcome: "ok"}
+	return store.Event{Actor: c.actor, Action: action, Target: target, Outcome: "ok", Address: c.address()}
 }
 
 // Interface guards.

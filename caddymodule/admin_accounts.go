@@ -12,6 +12,7 @@ import (
 var accounts = recordKind[store.Account]{
 	word: "account", path: "accounts", action: "account", kills: store.KindAccount,
 	get: store.Reader.Account, list: store.Reader.Accounts, put: store.Writer.PutAccount,
+	enabled: (*change).openAgain,
 	fields: func(a *store.Account) fields {
 		return fields{id: a.ID, source: a.Source, created: &a.Created, status: &a.Status, name: &a.Name}
 	},

@@ -97,7 +97,8 @@ func reachOfUnbinding(principal, account string) reach {
 // misspelt one is refused, because it would end what it should have counted, and
 // so is one for what ends nothing: the caller believes that nothing happens.
 func (c *adminCall) readDryRun(route *adminRoute) error {
-	if c.request.Method == http.MethodGet || c.request.URL.RawQuery == "" {
+	changes := route.method != "" && route.method != http.MethodGet
+	if !changes || c.request.URL.RawQuery == "" {
 		return nil
 	}
 	asked, err := c.query("dry_run")

@@ -139,6 +139,8 @@ func TestDryRunsThatAreRefused(t *testing.T) {
 		{"POST /clients?dry_run=true", `{"id":"other"}`, 400, "has no dry run"},
 		{"PUT /bindings/bot/1?dry_run=true", "", 400, "has no dry run"},
 		{"POST /accounts?dry_run=true", `{"id":"9"}`, 400, "has no dry run"},
+		{"GET /clients/bot/disable?dry_run=true", "", 405, "POST"},
+		{"POST /nothing?dry_run=true", "", 404, "nothing at"},
 		// What would be refused is refused.
 		{"POST /clients/" + clientID + "/disable?dry_run=true", "", 409, "declared in the configuration"},
 		{"POST /clients/nobody/disable?dry_run=true", "", 404, "no client"},

@@ -125,6 +125,30 @@ func TestHousekeepingRotatesKeys(t *testing.T) {
 	}
 }
 
+// Two commands at once, or one that is repeated because the database could not
+// follow, make one root key.
+func TestRootKeyIsNotMadeTwice(t *testing.T) {
+	w := newAdminWorld(t)
+	rt := w.app.runtime
+	rotate := func() adminAnswer {
+		return do(t, w.socket, newAdminRequest(t, "POST", "http://localhost/bearer/root-keys", ""))
+	}
+	rt.applying.Lock() // as the first command holds it
+	if got := rotate(); got.status != 409 || !strings.Contains(got.body, "at this moment") {
+		t.Errorf("the second: %d %s", got.status, got.body)
+	}
+	rt.applying.Unlock()
+	if got := rotate(); got.status != 201 || len(rt.rootKeys()) != 2 {
+		t.Errorf("alone: %d %s", got.status, got.body)
+	}
+	rt.rotatingRoot = true // the first attempt ended after the file was written
+	var again shownRootKey
+	rotate().decode(t, &again)
+	if keys := rt.rootKeys(); len(keys) != 2 || keys[0].ID() != again.ID || rt.rotatingRoot {
+		t.Errorf("repeated: %v", keys)
+	}
+}
+
 func TestProvisionChecksTheSigningKey(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good.pem")

@@ -82,7 +82,7 @@ func issuePersonal(c *adminCall) (any, error) {
 		return nil, err
 	}
 	raw, hash := c.authority.Keyring().NewOpaque(store.Personal)
-	row.Hash, row.KeyID = hash, c.authority.Keyring().KeyID()
+	row.Hash, row.KeyID = hash, token.KeyIDOf(raw)
 	_, err = c.store().Issue(c.request.Context(), store.Issue{
 		Grant: grant, Tokens: []store.Token{row}, Event: c.event("personal_token.issue", "token:"+row.ID),
 	})

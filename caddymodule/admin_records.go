@@ -38,9 +38,12 @@ type recordKind[R any] struct {
 	ours func(*R) bool
 	// rival names what else has an id that a record of this kind must not have
 	// then; "" if nothing has it. Nil: ids of this kind are its own.
-	rival  func(store.Reader, store.Environment, string) (string, error)
-	fields func(*R) fields
-	show   func(store.Reader, *R) (record, error)
+	rival func(store.Reader, store.Environment, string) (string, error)
+	// enabled has what gets more by a record that is enabled looked up again; nil:
+	// nothing that lives does.
+	enabled func(tx *change, id string) error
+	fields  func(*R) fields
+	show    func(store.Reader, *R) (record, error)
 }
 
 // fields are what records of all kinds have; those that a kind lacks are nil.
@@ -213,9 +216,13 @@ func (k *recordKind[R]) disable(c *adminCall) (any, error) {
 
 // enable lets a record be used again. What was ended stays dead.
 func (k *recordKind[R]) enable(c *adminCall) (any, error) {
-	return k.edit(c, "enable", "", func(_ *change, row *R) error {
-		*k.fields(row).status = store.Active
-		return nil
+	return k.edit(c, "enable", "was enabled", func(tx *change, row *R) error {
+		f := k.fields(row)
+		*f.status = store.Active
+		if k.enabled == nil {
+			return nil
+		}
+		return k.enabled(tx, f.id)
 	})
 }
 

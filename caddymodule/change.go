@@ -67,6 +67,24 @@ func (tx *change) bind(next store.Binding, before *store.Binding) error {
 	return tx.raise(principalRights.kind(taken), next.Principal)
 }
 
+// openAgain gives an account that was disabled to those to whom it is bound:
+// what they granted meanwhile covers it from now on.
+func (tx *change) openAgain(account string) error {
+	bindings, err := tx.Bindings(tx.env, "")
+	if err != nil {
+		return err
+	}
+	for _, b := range bindings {
+		if b.Account != account {
+			continue
+		}
+		if err := tx.raise(store.KindRightsGiven, b.Principal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unbind takes an account away from a principal and revokes what the principal
 // granted for it.
 func (tx *change) unbind(principal, account string) error {

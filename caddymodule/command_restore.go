@@ -262,6 +262,9 @@ func (r *restore) print(w io.Writer, done *sqlite.Restored) error {
 	for _, name := range done.Disabled {
 		t.field("disabled", name)
 	}
+	for _, name := range done.Unbound {
+		t.field("unbound", name)
+	}
 	for _, name := range done.Unknown {
 		t.field("unknown", name)
 	}
@@ -283,8 +286,8 @@ func (r *restore) advice(done *sqlite.Restored) []string {
 	case sqlite.EndAll:
 		lines = append(lines, "All programs must obtain new tokens. What commands disabled or gave a new secret after the copy was made is as it was before: do it again as soon as Caddy runs.")
 	}
-	if len(done.Disabled) > 0 {
-		lines = append(lines, "Disabled is what commands changed since. Bring each up to date (secret, scopes, accounts), then enable it.")
+	if len(done.Disabled)+len(done.Unbound) > 0 {
+		lines = append(lines, "Disabled or unbound is what commands changed since. Bring each up to date (secret, scopes, accounts), then enable or bind it.")
 	}
 	if len(done.Unknown) > 0 {
 		lines = append(lines, "Unknown is what commands added or did since, and the copy knows nothing of: do it again.")

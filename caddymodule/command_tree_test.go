@@ -1,10 +1,13 @@
 package caddymodule
 
 import (
+	"bytes"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -128,14 +131,25 @@ func TestWhatEndsSomethingHasADryRun(t *testing.T) {
 	}
 }
 
-// complete asks the program for completions, as a shell does.
-func (s *server) complete(args ...string) (values []string, directive string) {
-	s.t.Helper()
-	stdout, stderr, code := s.run("", append([]string{"__complete", "bearer"}, args...)...)
-	if code != 0 || strings.Contains(stderr, "error:") {
-		s.t.Fatalf("%v: exit %d\n%s%s", args, code, stdout, stderr)
+// complete asks for completions as a shell does, but inside this process.
+func (w *adminWorld) complete(args ...string) (values []string, directive string) {
+	w.t.Helper()
+	root := &cobra.Command{Use: "caddy"}
+	root.AddCommand(bearerTree())
+	var out, errs bytes.Buffer
+	root.SetArgs(append([]string{"__complete", "bearer"}, args...))
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	if err := root.Execute(); err != nil || strings.Contains(errs.String(), "error:") {
+		w.t.Fatalf("%v: %v\n%s", args, err, &errs)
 	}
-	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	return completions(out.String())
+}
+
+// completions reads what __complete prints: a line for each value, and how the
+// shell is to go on.
+func completions(printed string) (values []string, directive string) {
+	lines := strings.Split(strings.TrimSpace(printed), "\n")
 	for _, line := range lines[:len(lines)-1] {
 		value, _, _ := strings.Cut(line, "\t")
 		values = append(values, value)
@@ -144,18 +158,20 @@ func (s *server) complete(args ...string) (values []string, directive string) {
 }
 
 func TestCompletion(t *testing.T) {
-	s := newServer(t).start()
-	s.ok("", "bearer", "user", "add", "alice", "--name", "Alice Doe")
-	s.obtain("read:market")
-	s.ok("", "bearer", "key", "rotate-root")
-	var roots struct {
-		RootKeys []shownRootKey `json:"root_keys"`
+	w := newAdminWorld(t)
+	before := caddy.DefaultAdminListen // what CADDY_ADMIN sets
+	caddy.DefaultAdminListen = "unix/" + filepath.Join(filepath.Dir(w.app.Store.Path), "admin.sock")
+	t.Cleanup(func() { caddy.DefaultAdminListen = before })
+	w.ok("POST", "/accounts", `{"id":"2"}`)
+	w.ok("POST", "/users", `{"id":"alice"}`)
+	id := w.issue(clientID, serviceID, "1").grant
+	if status, answer := w.call("POST", "/root-keys", ""); status != 201 {
+		t.Fatalf("the root key: %d %s", status, answer)
 	}
-	s.decode(s.ok("", "bearer", "key", "list-roots", "--json"), &roots)
-	oldRoot, key := roots.RootKeys[1].ID, sortedKeys(s.keyStates())[0]
-	var listed struct{ Grants []grant }
-	s.decode(s.ok("", "bearer", "grant", "list", "--json"), &listed)
-	id := listed.Grants[0].ID
+	oldRoot := w.app.runtime.rootKeys()[1].ID()
+	_, keys, err := w.authority().Keys(t.Context())
+	must(t, err)
+	key := sortedKeys(keys)[0]
 
 	const noFiles, extensions, files = ":4", ":8", ":0"
 	for _, test := range []struct {
@@ -201,25 +217,39 @@ func TestCompletion(t *testing.T) {
 		{"client list --address unix//nowhere/admin.sock --environment ", "production sandbox", noFiles},
 		{"grant show --environment production ", "", noFiles},
 	} {
-		values, directive := s.complete(strings.Split(test.args, " ")...)
+		values, directive := w.complete(strings.Split(test.args, " ")...)
 		if strings.Join(values, " ") != test.want || directive != test.directive {
 			t.Errorf("%q: %q %s; want %q %s", test.args, values, directive, test.want, test.directive)
 		}
 	}
 	for flag, want := range map[string]string{"actor": "operator:socket", "action": "user.add", "target": "principal:alice", "outcome": "ok"} {
-		values, directive := s.complete("audit", "list", "--"+flag, "")
+		values, directive := w.complete("audit", "list", "--"+flag, "")
 		if !slices.Contains(values, want) || !slices.IsSorted(values) || directive != noFiles {
 			t.Errorf("audit list --%s is completed with %v %s", flag, values, directive)
 		}
 	}
-	commands, _ := s.complete("")
+	commands, _ := w.complete("")
 	for _, want := range strings.Fields("user account bind unbind binding client service-account token grant policy streams revocation operator") {
 		if !slices.Contains(commands, want) {
 			t.Errorf("the command %s is not completed: %v", want, commands)
 		}
 	}
-	if stdout, _, _ := s.run("", "__complete", "bearer", "user", "show", ""); !strings.Contains(stdout, "alice\tAlice Doe, active\n") {
-		t.Errorf("a user is completed as %q", stdout)
+}
+
+// The same through the program, which adds Caddy's own commands.
+func TestCompletionByTheProgram(t *testing.T) {
+	s := newServer(t).start()
+	s.ok("", "bearer", "user", "add", "alice", "--name", "Alice Doe")
+	for args, want := range map[string]string{
+		"user show ":                   "alice\tAlice Doe, active\n:4\n",
+		"client list --environment sa": "sandbox\t" + s.issuer + "\n:4\n",
+		"policy lint ":                 "yaml\nyml\n:8\n",
+		"client show --address unix//nowhere/admin.sock ": ":4\n",
+	} {
+		stdout, stderr, code := s.run("", append([]string{"__complete", "bearer"}, strings.Split(args, " ")...)...)
+		if stdout != want || code != 0 || strings.Contains(stderr, "error:") {
+			t.Errorf("%q: exit %d, %q %s; want %q", args, code, stdout, stderr, want)
+		}
 	}
 	if script := s.ok("", "completion", "bash"); !strings.Contains(script, "__complete") {
 		t.Error("no script for bash")

@@ -59,23 +59,32 @@ var completeAccounts = completeRecords("accounts", "accounts")
 // completeRecords lists records of one kind by the path and the member of the
 // answer.
 func completeRecords(path, member string) completion {
-	return func(cmd *cobra.Command) (found []string) {
-		var answer map[string][]record
-		if !askQuietly(cmd, &answer, path) {
-			return nil
-		}
-		for i := range answer[member] {
-			r := &answer[member][i]
-			found = append(found, described(r.ID, r.Name, string(r.Status)))
-		}
+	return func(cmd *cobra.Command) []string {
+		found, _ := recordsOf(cmd, path, member)
 		return found
 	}
+}
+
+func recordsOf(cmd *cobra.Command, path, member string) (found []string, ok bool) {
+	var answer map[string][]record
+	if !askQuietly(cmd, &answer, path) {
+		return nil, false
+	}
+	for i := range answer[member] {
+		r := &answer[member][i]
+		found = append(found, described(r.ID, r.Name, string(r.Status)))
+	}
+	return found, true
 }
 
 // completePrincipals leaves out the client that is built in: nothing acts for it.
 func completePrincipals(cmd *cobra.Command) (found []string) {
 	for _, kind := range [][2]string{{"users", "users"}, {"service-accounts", "service_accounts"}, {"clients", "clients"}} {
-		found = append(found, completeRecords(kind[0], kind[1])(cmd)...)
+		more, ok := recordsOf(cmd, kind[0], kind[1])
+		if !ok {
+			return found // a server that does not answer is waited for once
+		}
+		found = append(found, more...)
 	}
 	return slices.DeleteFunc(found, func(id string) bool { return strings.HasPrefix(id, store.PersonalClient+"\t") })
 }

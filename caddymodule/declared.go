@@ -155,7 +155,7 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 		return err
 	}
 	if *before.status == store.Disabled {
-		if err := tx.recordDeclared(kind.action+".enable", kind.target(row.id)); err != nil {
+		if err := declaredAgain(tx, kind, row.id); err != nil {
 			return err
 		}
 	}
@@ -168,6 +168,15 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 		return nil
 	}
 	return declaredChange(tx, kind.rights.kind(lessThan(*row.scopes, *before.scopes)), row.id)
+}
+
+// declaredAgain is for a row that was disabled and is in use again.
+func declaredAgain[R any](tx *change, kind *recordKind[R], id string) error {
+	err := tx.recordDeclared(kind.action+".enable", kind.target(id))
+	if err != nil || kind.enabled == nil {
+		return err
+	}
+	return kind.enabled(tx, id)
 }
 
 // declareBindings binds the accounts of a service account or client and unbinds

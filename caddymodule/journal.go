@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -34,6 +35,17 @@ func (rt *runtime) moveJournal(ctx context.Context, app *App) error {
 		return fmt.Errorf("revocation journal: %w", err)
 	}
 	return rt.journal.Load().Move(ctx, path)
+}
+
+// note puts into the journal that an operator changed a record: an older copy of
+// the database has it as it was before. What else is changed is not noted, so
+// that the journal doesn't grow with what was ever done.
+func (rt *runtime) note(env store.Environment, action, target string) {
+	kind, _, _ := strings.Cut(target, ":")
+	switch store.Kind(kind) {
+	case store.KindClient, store.KindPrincipal, store.KindAccount, "binding":
+		rt.journal.Load().Note(env, action, target)
+	}
 }
 
 // wayOut tells operators what to do with a database that is not served.

@@ -307,6 +307,19 @@ func TestSigningKeyFromAFile(t *testing.T) {
 	if _, complaint, code := s.run("", "bearer", "key", "rotate", "--now"); code != 1 || !strings.Contains(complaint, s.path("ed25519.pem")) {
 		t.Errorf("rotated: %d %s", code, complaint)
 	}
+	// The key in the file is stolen: another signs, also after a restart with that
+	// file, which is warned of.
+	stolen := s.obtain("read:accounts")
+	s.ok("", "bearer", "key", "revoke", ids[1], "--reason", "stolen")
+	s.restart()
+	s.isDead(stolen)
+	after := s.obtain("read:accounts")
+	s.areGood(after)
+	if slices.Contains(s.published(), ids[1]) || !strings.Contains(s.output.String(), "the key in the signing key file was revoked") {
+		t.Errorf("published are %v", s.published())
+	}
+	got = []tokens{got[0], after}
+
 	if err := os.Chmod(s.path("p256.pem"), 0o644); err != nil {
 		t.Fatal(err)
 	}

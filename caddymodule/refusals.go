@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -50,6 +51,15 @@ func (c *adminCall) recordRefusal(err error) {
 	c.app.runtime.trail.gathered.Add(store.Event{
 		Environment: store.Everywhere, At: time.Now().UTC(), Actor: actor, Action: "request.refuse",
 		Target:  "admin:" + c.request.Pattern, // ours, and not the path
-		Outcome: outcome,
+		Outcome: outcome, Address: c.address(),
 	})
+}
+
+// address is that of the peer; a Unix socket has none.
+func (c *adminCall) address() string {
+	peer, err := netip.ParseAddrPort(c.request.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return peer.Addr().Unmap().WithZone("").String()
 }

@@ -105,6 +105,7 @@ func newOutage(t *testing.T) *outage {
 	}
 	o.bot, o.leaky, o.treasury = add("client", "bot"), add("client", "leaky"), add("service-account", "treasury")
 	o.bearer("service-account", "bind", "treasury", "1")
+	o.bearer("service-account", "bind", "treasury", "2")
 	o.revoked, o.ended, o.alive = o.obtain("read:accounts"), o.obtain("read:accounts"), o.obtain("read:accounts")
 	o.byBot, _ = o.obtainFor(o.account, o.bot)
 	o.byTreasury, _ = o.obtainFor(o.treasury, o.demo)
@@ -120,6 +121,7 @@ func newOutage(t *testing.T) *outage {
 	o.bearer("client", "disable", "bot")
 	o.bearer("client", "rotate-secret", "leaky")
 	o.bearer("service-account", "revoke", "treasury")
+	o.bearer("service-account", "unbind", "treasury", "2")
 	o.kill()
 	return o
 }
@@ -137,7 +139,7 @@ func TestOlderDatabaseInThePlaceOfThePresentOne(t *testing.T) {
 	}
 
 	out := o.bearer("restore", o.path("bearer.db"), "--config", o.path("Caddyfile"), "--adapter", "caddyfile", "--replay")
-	for _, want := range []string{"sandbox client:bot", "sandbox client:leaky", "kept aside", "Start Caddy now."} {
+	for _, want := range []string{"sandbox client:bot", "sandbox client:leaky", "sandbox binding:treasury/2", "kept aside", "Start Caddy now."} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the command does not say %q:\n%s", want, out)
 		}
@@ -164,6 +166,9 @@ func TestOlderDatabaseInThePlaceOfThePresentOne(t *testing.T) {
 	}
 	if got, _ := o.obtainFor(o.treasury, o.demo); !o.passes(got.Access) {
 		t.Error("a principal that was revoked and not disabled can't go on")
+	}
+	if out := o.bearer("service-account", "show", "treasury"); !strings.Contains(out, "1 (full)") || strings.Contains(out, "2 (full)") {
+		t.Errorf("an account that was unbound since is bound: %s", out)
 	}
 	o.restart()
 	if o.passes(o.revoked.Access) || !o.passes(o.alive.Access) {

@@ -461,6 +461,57 @@ func TestAccountThatIsBoundAgain(t *testing.T) {
 	}
 }
 
+// What was granted while an account was disabled covers it as soon as it is
+// enabled; what was granted before stays dead.
+func TestAccountThatIsEnabledAgain(t *testing.T) {
+	w := newRightsWorld(t)
+	for name, change := range map[string][2]func(*rightsWorld, *holder){
+		"by command": {call("POST", "/accounts/ACCOUNT/disable", ""), call("POST", "/accounts/ACCOUNT/enable", "")},
+		"in the configuration": {
+			func(w *rightsWorld, h *holder) {
+				env := w.app.Environments[store.Sandbox]
+				env.Accounts = append(env.Accounts, &Account{ID: "declared", Kind: store.Bank})
+				must(w.t, w.declare())
+				h.account = "declared"
+				call("PUT", "/bindings/USER/ACCOUNT", "")(w, h)
+				w.equip(h)
+				env.Accounts = env.Accounts[:1]
+				must(w.t, w.declare())
+			},
+			func(w *rightsWorld, h *holder) {
+				env := w.app.Environments[store.Sandbox]
+				env.Accounts = append(env.Accounts, &Account{ID: "declared", Kind: store.Bank})
+				must(w.t, w.declare())
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			h := w.newHolder()
+			change[0](w, h)
+			meanwhile := w.personal(h.client, h.user, h.account, h.other)
+			accounts := func(want ...string) {
+				t.Helper()
+				w.ask(meanwhile, "/api/v1/eft") // has the gate look it up if it must
+				lease, err := w.authority().Check(meanwhile)
+				must(t, err)
+				if !slices.Equal(lease.Accounts, want) {
+					t.Errorf("accounts %v, want %v", lease.Accounts, want)
+				}
+			}
+			accounts(h.other)
+			change[1](w, h)
+			accounts(h.account, h.other)
+			if got := w.verdicts(h.personal); got != dead {
+				t.Errorf("a token from before: %s", got)
+			}
+			if got := w.verdicts(h.signed.access); got != dead {
+				t.Errorf("a signed token from before: %s", got)
+			}
+		})
+	}
+}
+
 // Who asked for a grant before the account was taken away may get it after. When
 // the account is bound again, it must not come to life.
 func TestGrantForAnAccountThatWasNotBound(t *testing.T) {

@@ -40,6 +40,7 @@ func (rt *runtime) useRoot(root *token.RootKey) {
 	for _, w := range rt.worlds {
 		w.authority.UseRootKey(root)
 	}
+	rt.trail.useRoot(root)
 }
 
 // rotateRoot makes a new root key. First it is on the disk, then in use, then

@@ -64,9 +64,7 @@ func (t *trail) open(ctx context.Context, st store.Store, root *token.RootKey, s
 	if err != nil {
 		return fmt.Errorf("audit trail: %w", err)
 	}
-	known := audit.NewKeys(root.AuditKeys()...)
-	t.keys.Store(&known)
-	t.sealer.Store(&audit.Sealer{Store: st, Identity: identity, Key: root.AuditKey()})
+	t.sealWith(root, audit.Sealer{Store: st, Identity: identity})
 	t.useSinks(sinks)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,6 +75,22 @@ func (t *trail) open(ctx context.Context, st store.Store, root *token.RootKey, s
 		go t.run(running)
 	}
 	return nil
+}
+
+// useRoot has seals signed with the key of another root key, once the trail is
+// open. What older ones of its file signed stays good.
+func (t *trail) useRoot(root *token.RootKey) {
+	if present := t.sealer.Load(); present != nil {
+		t.sealWith(root, *present)
+	}
+}
+
+// sealWith gives a sealer the key of a root key. Its public half is known first.
+func (t *trail) sealWith(root *token.RootKey, sealer audit.Sealer) {
+	known := audit.NewKeys(root.AuditKeys()...)
+	t.keys.Store(&known)
+	sealer.Key = root.AuditKey()
+	t.sealer.Store(&sealer)
 }
 
 // useSinks has heads delivered to these sinks from now on. One that is new gets
@@ -97,13 +111,16 @@ func (t *trail) useSinks(sinks []audit.Sink) {
 		next[name] = courier
 		delete(t.couriers, name)
 	}
-	go closeCouriers(t.couriers)
+	gone := t.couriers
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), trailEndTimeout)
+		defer cancel()
+		closeCouriers(ctx, gone)
+	}()
 	t.couriers = next
 }
 
-func closeCouriers(couriers map[string]*audit.Courier) {
-	ctx, cancel := context.WithTimeout(context.Background(), trailEndTimeout)
-	defer cancel()
+func closeCouriers(ctx context.Context, couriers map[string]*audit.Courier) {
 	var all sync.WaitGroup
 	for _, courier := range couriers {
 		all.Go(func() { courier.Close(ctx) })
@@ -228,7 +245,7 @@ func (t *trail) close() {
 	couriers := t.couriers
 	t.couriers = nil
 	t.mu.Unlock()
-	closeCouriers(couriers)
+	closeCouriers(ctx, couriers)
 }
 
 // serverEvent is what the server itself does.

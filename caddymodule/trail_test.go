@@ -475,13 +475,13 @@ func TestRefusedOperatorsAreInTheAuditTrail(t *testing.T) {
 	rows := w.trailOf("three refusals", store.AuditFilter{Action: "request.refuse"}, func(rows []store.AuditRow) bool { return countOf(rows) == 3 })
 	var got []string
 	for _, row := range rows {
-		got = append(got, string(row.Environment)+" "+row.Actor+" "+row.Target+" "+row.Outcome)
+		got = append(got, string(row.Environment)+" "+row.Actor+" "+row.Target+" "+row.Outcome+" "+row.Address)
 	}
 	slices.Sort(got)
 	want := []string{
-		"* operator:none admin:GET /bearer/environments/{env}/clients unauthorized",
-		"* operator:none admin:GET /bearer/environments/{env}/clients/{id} unauthorized",
-		"* operator:read admin:POST /bearer/environments/{env}/clients forbidden",
+		"* operator:none admin:GET /bearer/environments/{env}/clients unauthorized 127.0.0.1",
+		"* operator:none admin:GET /bearer/environments/{env}/clients/{id} unauthorized 127.0.0.1",
+		"* operator:read admin:POST /bearer/environments/{env}/clients forbidden 127.0.0.1",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

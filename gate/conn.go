@@ -49,10 +49,10 @@ const closeTimeout = 250 * time.Millisecond
 type frameConn struct {
 	net.Conn
 
-	timeout  time.Duration // of a cut
-	ending   atomic.Bool
-	over     chan struct{} // closed when nothing more may be written
-	ended    chan struct{} // closed when a cut is complete
+	timeout  time.Duration               // of a cut
+	cause    atomic.Pointer[token.Cause] // set: cut
+	over     chan struct{}               // closed when nothing more may be written
+	ended    chan struct{}               // closed when a cut is complete
 	overOnce sync.Once
 
 	reading sync.Mutex // held while reading
@@ -88,10 +88,16 @@ func (c *frameConn) asConn() net.Conn {
 	return c
 }
 
-// Write implements net.Conn.
+func (c *frameConn) ending() bool { return c.cause.Load() != nil }
+
+// Write implements net.Conn. What comes after the cut is not written, even if
+// end has not had its turn yet.
 func (c *frameConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if cause := c.cause.Load(); cause != nil {
+		c.depart(*cause)
+	}
 	if c.last == nil {
 		n, err := c.Conn.Write(p)
 		c.follow(p[:n])
@@ -140,11 +146,11 @@ func (c *frameConn) Read(p []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	n, err := c.Conn.Read(p)
-	for err == nil && c.ending.Load() {
+	for err == nil && c.ending() {
 		_, err = c.Conn.Read(p)
 		n = 0
 	}
-	if c.ending.Load() {
+	if c.ending() {
 		n = 0
 	}
 	return n, err
@@ -153,7 +159,7 @@ func (c *frameConn) Read(p []byte) (int, error) {
 // Close implements net.Conn. After the cut the connection is closed by end, when
 // the client has had the close frame.
 func (c *frameConn) Close() error {
-	if c.ending.Load() {
+	if c.ending() {
 		c.finish()
 		return nil
 	}
@@ -162,7 +168,7 @@ func (c *frameConn) Close() error {
 
 // cut ends the connection and then cancels the exchange. It does not block.
 func (c *frameConn) cut(cause token.Cause, cancel context.CancelCauseFunc) {
-	c.ending.Store(true)
+	c.cause.Store(&cause)
 	go c.end(cause, cancel)
 }
 
@@ -178,13 +184,7 @@ func (c *frameConn) end(cause token.Cause, cancel context.CancelCauseFunc) {
 	defer func() { _ = c.Conn.Close() }()
 
 	c.mu.Lock()
-	c.last = closeFrame(cause)
-	switch {
-	case c.opaque || c.head != nil || c.frames.closed:
-		c.finish()
-	case c.frames.between():
-		c.sayGoodbye()
-	}
+	c.depart(cause)
 	c.mu.Unlock()
 
 	<-c.over
@@ -195,6 +195,21 @@ func (c *frameConn) end(cause token.Cause, cancel context.CancelCauseFunc) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	_, _ = io.Copy(io.Discard, c.Conn)
+}
+
+// depart says goodbye now, or has it said when the frame under way has ended.
+// c.mu is held.
+func (c *frameConn) depart(cause token.Cause) {
+	if c.last != nil {
+		return
+	}
+	c.last = closeFrame(cause)
+	switch {
+	case c.opaque || c.head != nil || c.frames.closed:
+		c.finish()
+	case c.frames.between():
+		c.sayGoodbye()
+	}
 }
 
 // sayGoodbye sends the close frame. c.mu is held.

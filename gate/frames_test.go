@@ -143,6 +143,22 @@ func TestCutBetweenFrames(t *testing.T) {
 	}
 }
 
+// The API may write at the moment of the cut, before the goroutine that says
+// goodbye has had its turn: here it has none before the write.
+func TestFrameWrittenAfterTheCutIsNotDelivered(t *testing.T) {
+	c, client := pair(t, true, true)
+	cause := token.CauseRevoked
+	c.cause.Store(&cause)
+	if n, err := c.Write(frame(final|1, 5)); n != 0 || err == nil {
+		t.Errorf("a late frame: %d bytes, %v", n, err)
+	}
+	ctx := cutNow(c)
+	if got, err := io.ReadAll(client); !bytes.Equal(got, revokedFrame) || err != nil {
+		t.Errorf("got %x, %v, want the goodbye alone", got, err)
+	}
+	<-ctx.Done()
+}
+
 func TestCutWithinFrame(t *testing.T) {
 	c, client := pair(t, true, true)
 	big := frame(final|2, 300)

@@ -78,7 +78,7 @@ func TestRefusalKnowsTheProvenToken(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+tt.token)
 		}
 		var refusal *Refusal
-		if err := w.Gate.ServeHTTP(httptest.NewRecorder(), r, plainly(http.NotFoundHandler())); !errors.As(err, &refusal) {
+		if err := w.ServeHTTP(httptest.NewRecorder(), r, plainly(http.NotFoundHandler())); !errors.As(err, &refusal) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if proven := refusal.Lease != nil; proven != tt.proven || (refusal.Route != nil) != tt.route {

@@ -561,7 +561,7 @@ func TestAuditNamesWhoDidWhat(t *testing.T) {
 		events, err := tx.Audit(b.env, store.AuditFilter{})
 		for _, e := range slices.Backward(events) {
 			if e.Actor == "config" {
-				continue // made the signing key
+				continue // the first signing key, at the start
 			}
 			if e.RequestID != "request-1" || !e.At.Equal(b.clock.Now()) {
 				t.Errorf("event %+v", e)

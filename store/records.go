@@ -255,7 +255,7 @@ type SigningKey struct {
 	Environment Environment
 	ID          string // the JOSE kid
 	Algorithm   string // the JOSE alg, fixed for the key's life
-	Sealed      []byte // PKCS #8, AEAD-sealed with the key's id as associated data
+	Sealed      []byte // PKCS #8, AEAD-sealed with the key's id as associated data; empty once the key is retired or killed
 	SealKeyID   string
 	Public      []byte // PKIX, of a key whose private half is in an operator's file and not here; Sealed is empty then
 	Epoch       int64

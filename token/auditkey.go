@@ -8,7 +8,11 @@ func (k *RootKey) AuditKey() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(k.derive("audit seal", ed25519.SeedSize))
 }
 
-// AuditKeys are the public halves of all keys that seals may be signed with.
-func (k *RootKey) AuditKeys() []ed25519.PublicKey {
-	return []ed25519.PublicKey{k.AuditKey().Public().(ed25519.PublicKey)} //nolint:errcheck // of what type else
+// AuditKeys are the public halves of all keys that seals may be signed with, that
+// of the current root key first.
+func (k *RootKey) AuditKeys() (keys []ed25519.PublicKey) {
+	for _, one := range k.All() {
+		keys = append(keys, one.AuditKey().Public().(ed25519.PublicKey)) //nolint:errcheck // of what type else
+	}
+	return keys
 }

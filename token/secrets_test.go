@@ -168,19 +168,31 @@ func TestLongSecretsAreNotHashed(t *testing.T) {
 
 func TestUnreadableHashesAreErrors(t *testing.T) {
 	s, _ := counted(0)
-	sandbox := NewKeyring(fixedRoot(), store.Sandbox)
 	for name, encoded := range map[string]string{
-		"plain text":          "presented",
-		"broken":              "$argon2id$v=19$m=64$presented",
-		"too dear":            "$argon2id$v=19$m=9999999,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
-		"broken, generated":   "$hmac-sha256$presented",
-		"another environment": sandbox.HashSecret("presented"),
+		"plain text":        "presented",
+		"broken":            "$argon2id$v=19$m=64$presented",
+		"too dear":          "$argon2id$v=19$m=9999999,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+		"broken, generated": "$hmac-sha256$presented",
 	} {
 		ok, err := s.Verify(t.Context(), encoded, "presented")
 		if ok || err == nil {
 			t.Errorf("%s: %v, %v", name, ok, err)
 		} else if strings.Contains(err.Error(), "presented") {
 			t.Errorf("%s: the error shows the secret: %v", name, err)
+		}
+	}
+}
+
+// The secret is right, but the root key that hashed it was forgotten, or belongs to
+// another environment: it is refused as a wrong one is, at the same price.
+func TestSecretOfAnUnknownRootKeyIsWrong(t *testing.T) {
+	for name, keyring := range map[string]*Keyring{
+		"another root key":    NewKeyring(&RootKey{secret: hide([rootKeySize]byte{1})}, store.Production),
+		"another environment": NewKeyring(fixedRoot(), store.Sandbox),
+	} {
+		s, n := counted(0)
+		if mustVerify(t, s, keyring.HashSecret("presented"), "presented") || n.Load() != 1 {
+			t.Errorf("%s: accepted, or %d computations", name, n.Load())
 		}
 	}
 }

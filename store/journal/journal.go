@@ -208,7 +208,7 @@ func (j *Journal) write(ctx context.Context, path string) error {
 	var fresh *draft
 	revs, _, err := j.store.Snapshot(ctx)
 	if err == nil {
-		c.Revocations = latest(revs, j.now())
+		c.Revocations = latest(revs)
 		fresh, err = create(path, c)
 	}
 
@@ -237,8 +237,10 @@ func (j *Journal) write(ctx context.Context, path string) error {
 	return nil
 }
 
-// latest leaves out what is over and what a higher number has overtaken.
-func latest(revs []store.Revocation, now time.Time) []store.Revocation {
+// latest leaves out what a higher number has overtaken. What is over is not
+// looked for: the store deletes it, and a clock that is wrong for a moment must
+// not empty the journal.
+func latest(revs []store.Revocation) []store.Revocation {
 	highest := map[target]int64{}
 	for i := range revs {
 		t := targetOf(&revs[i])
@@ -246,7 +248,7 @@ func latest(revs []store.Revocation, now time.Time) []store.Revocation {
 	}
 	var kept []store.Revocation
 	for i := range revs {
-		if !over(&revs[i], now) && revs[i].Number == highest[targetOf(&revs[i])] {
+		if revs[i].Number == highest[targetOf(&revs[i])] {
 			kept = append(kept, revs[i])
 		}
 	}

@@ -335,8 +335,8 @@ func TestDamagedJournal(t *testing.T) {
 	}
 }
 
-// What is over, or overtaken by a higher number, is left out when the file is
-// written anew; what the database forgot by a clock that ran ahead is no proof
+// What the database deleted, or a higher number has overtaken, is left out when
+// the file is written anew; what the database forgot by a clock that ran ahead is no proof
 // of anything.
 func TestCompaction(t *testing.T) {
 	w := newWorld(t)

@@ -211,6 +211,8 @@ func lost(t *testing.T) (path, backup string, since []store.Revocation) {
 	must(s.Update(t.Context(), func(w store.Writer) error {
 		return errors.Join(
 			w.SetMeta(metaGeneration, "7"),
+			w.PutAccount(store.Account{Environment: env, ID: "2002", Kind: store.Trading, Status: store.Active, Source: store.FromCommand}),
+			w.PutBinding(store.Binding{Environment: env, Principal: "ann", Account: "2002", Access: store.Full, Source: store.FromCommand}),
 			w.PutClient(store.Client{Environment: env, ID: "bot", SecretHash: "old", Status: store.Active, Source: store.FromCommand}),
 			w.PutSigningKey(store.SigningKey{Environment: env, ID: "key", Algorithm: "ES256", Sealed: []byte{1}, Created: now}))
 	}))
@@ -240,12 +242,22 @@ func lost(t *testing.T) (path, backup string, since []store.Revocation) {
 func TestReplayedRevocations(t *testing.T) {
 	path, backup, since := lost(t)
 	s, done := restored(t, Restoration{From: backup, Path: path, Choice: Replay, Generation: 9, Revocations: since,
-		Changed: []Changed{{env, "client:bot"}, {env, "client:app"}, {env, "client:nobody"}, {env, "key:x"}}})
+		Changed: []Changed{{env, "client:bot"}, {env, "client:app"}, {env, "client:nobody"}, {env, "key:x"},
+			{env, "binding:ann/2002"}, {env, "binding:ann/1001"}, {env, "binding:ann/nothing"}}})
 	if done.Replayed != len(since) || done.Generation != 10 || done.Refresh != 2 || done.Codes != 1 || done.Identity != s.identity {
 		t.Errorf("%+v", done)
 	}
-	if got := fmt.Sprint(done.Disabled, done.Unknown); got != "[production client:bot] [production client:nobody production key:x]" {
-		t.Errorf("disabled and unknown: %s", got)
+	for what, pair := range map[string][2]string{
+		"disabled": {fmt.Sprint(done.Disabled), "[production client:bot]"},
+		"unbound":  {fmt.Sprint(done.Unbound), "[production binding:ann/2002]"},
+		"unknown":  {fmt.Sprint(done.Unknown), "[production client:nobody production key:x production binding:ann/nothing]"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: %s, want %s", what, pair[0], pair[1])
+		}
+	}
+	if n := count(t, s, `SELECT count(*) FROM binding`); n != 1 {
+		t.Errorf("%d bindings are left", n)
 	}
 	log, _, err := s.Snapshot(t.Context())
 	if err != nil || len(log) != len(since) {
@@ -309,7 +321,7 @@ func TestRestoredRefreshTokensEndAndDontKillTheirGrant(t *testing.T) {
 func TestEverythingEnded(t *testing.T) {
 	path, backup, _ := lost(t)
 	s, done := restored(t, Restoration{From: backup, Path: path, Choice: EndAll})
-	if done.Grants != 3 || done.Parties != 4 || done.Keys != 1 || done.Generation != 8 {
+	if done.Grants != 3 || done.Parties != 5 || done.Keys != 1 || done.Generation != 8 {
 		t.Errorf("%+v", done)
 	}
 	if info, err := Inspect(t.Context(), backup); err != nil || info.Identity != s.identity || info.Lineage != "" || done.Lineage == "" {

@@ -70,7 +70,8 @@ type Restored struct {
 	Refresh     int64              `json:"refresh_tokens_ended"`
 	Codes       int64              `json:"codes_ended"`
 	Disabled    []string           `json:"disabled,omitempty"` // records, as environment target
-	Unknown     []string           `json:"unknown,omitempty"`  // records that were changed and that the copy doesn't have, or that are none
+	Unbound     []string           `json:"unbound,omitempty"`  // bindings, as environment target
+	Unknown     []string           `json:"unknown,omitempty"`  // records and bindings that were changed and that the copy doesn't have
 	Revocations []store.Revocation `json:"-"`                  // all that the log has now
 }
 
@@ -153,7 +154,7 @@ func exchange(ready, path string, at time.Time) (aside string, err error) {
 		}
 	}
 	if err := os.Rename(ready, path); err != nil {
-		return aside, err
+		return aside, fmt.Errorf("%w; the database that was there is %s now", err, name)
 	}
 	return aside, durable.SyncFolder(filepath.Dir(path))
 }

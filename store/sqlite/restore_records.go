@@ -15,8 +15,7 @@ import (
 func (c *Changed) disable(t *tx, done *Restored) error {
 	kind, id, _ := strings.Cut(c.Target, ":")
 	if kind == "binding" {
-		kind = string(store.KindPrincipal)
-		id, _, _ = strings.Cut(id, "/")
+		return c.unbind(t, done, id)
 	}
 	table, found := recordTables[store.Kind(kind)]
 	if !found {
@@ -43,6 +42,26 @@ func (c *Changed) disable(t *tx, done *Restored) error {
 	// A client that acts for itself is a principal too, and changes with it.
 	_, err = t.exec(`UPDATE principal SET status = 'disabled' WHERE environment = ? AND id = ? AND kind = ?`,
 		c.Environment, id, store.ClientPrincipal)
+	return err
+}
+
+// unbind takes an account away that the copy has bound: perhaps it was taken
+// away since, or opened in part only.
+func (c *Changed) unbind(t *tx, done *Restored, binding string) error {
+	principal, account, _ := strings.Cut(binding, "/")
+	var source string
+	err := t.get([]any{&source}, `SELECT source FROM binding WHERE environment = ? AND principal = ? AND account = ?`,
+		c.Environment, principal, account)
+	name := string(c.Environment) + " " + c.Target
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		done.Unknown = append(done.Unknown, name)
+		return nil
+	case err != nil || store.Source(source) == store.FromConfig:
+		return err
+	}
+	done.Unbound = append(done.Unbound, name)
+	_, err = t.exec(`DELETE FROM binding WHERE environment = ? AND principal = ? AND account = ?`, c.Environment, principal, account)
 	return err
 }
 

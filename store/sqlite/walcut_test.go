@@ -43,10 +43,10 @@ func TestWALCutAnywhere(t *testing.T) {
 	}
 	folder := t.TempDir()
 	for cut := range frames + 1 {
-		for _, torn := range []int{0, walFrame / 2} {
-			if end := walHeader + cut*walFrame + torn; end <= len(wal) {
-				surveyCut(t, filepath.Join(folder, fmt.Sprintf("%d-%d.db", cut, torn)), clean, wal[:end], acknowledgedBy(facts, cut))
-			}
+		end := walHeader + cut*walFrame
+		surveyCut(t, filepath.Join(folder, fmt.Sprint(cut, ".db")), clean, wal[:end], acknowledgedBy(facts, cut))
+		if end += walFrame / 2; cut%8 == 0 && end <= len(wal) {
+			surveyCut(t, filepath.Join(folder, fmt.Sprint(cut, "-torn.db")), clean, wal[:end], acknowledgedBy(facts, cut))
 		}
 	}
 }
@@ -60,7 +60,7 @@ type walFact struct {
 // writeFacts runs every flow a few times.
 func writeFacts(t *testing.T, s *Store, wal string) (facts []walFact) {
 	t.Helper()
-	for i := range 3 {
+	for i := range 2 {
 		id := fmt.Sprint("g", i)
 		for _, step := range []struct {
 			what string

@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -34,6 +36,16 @@ var modelCases = []testCase{
 			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
 		})
 	}},
+}
+
+// Fewer runs than rapid's 100 keep the suite lean: each run of it tries others.
+// Who changes a store adds -rapid.checks=1000.
+func init() {
+	if _, given := os.LookupEnv("RAPID_CHECKS"); !given {
+		if err := flag.Set("rapid.checks", "25"); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // modelGrants bounds the grants of a run that are alive at a time.
