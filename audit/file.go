@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/durable"
 )
 
 // File is a sink that appends lines to a file. It opens the file anew for each
@@ -32,7 +33,7 @@ func (f File) Deliver(_ context.Context, line string) error {
 		return err
 	}
 	if isNew {
-		return syncFolder(filepath.Dir(f.Path))
+		return durable.SyncFolder(filepath.Dir(f.Path))
 	}
 	return nil
 }
@@ -57,19 +58,6 @@ func appendLine(file *os.File, line string) error {
 		return err
 	}
 	return file.Sync()
-}
-
-// syncFolder brings the name of a new file to the disk. Windows does so by
-// itself and refuses to be asked.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func (f File) String() string { return "file " + f.Path }

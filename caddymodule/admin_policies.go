@@ -23,17 +23,29 @@ func listEnvironments(c *adminCall) (any, error) {
 
 // policyInfo is a policy as the admin API shows it.
 type policyInfo struct {
-	Name     string `json:"name"`
-	File     string `json:"file"`
-	Revision string `json:"revision"` // of what is enforced: the file may be ahead of it
+	Name         string   `json:"name"`
+	File         string   `json:"file"`
+	Revision     string   `json:"revision"`     // of what is enforced: the file may be ahead of it
+	Environments []string `json:"environments"` // whose scopes are its own
 }
 
 func listPolicies(c *adminCall) (any, error) {
 	shown := []policyInfo{}
 	for _, name := range sortedKeys(c.app.Policies) {
 		if loaded := c.app.runtime.policies.slot(name).present.Load(); loaded != nil {
-			shown = append(shown, policyInfo{name, loaded.path, loaded.policy.Revision()})
+			shown = append(shown, policyInfo{name, loaded.path, loaded.policy.Revision(), c.app.speaking(name)})
 		}
 	}
 	return map[string][]policyInfo{"policies": shown}, nil
+}
+
+// speaking are the environments whose scopes are those of a policy.
+func (app *App) speaking(policy string) []string {
+	users := []string{}
+	for _, name := range sortedKeys(app.Environments) {
+		if app.Environments[name].Policy == policy {
+			users = append(users, string(name))
+		}
+	}
+	return users
 }

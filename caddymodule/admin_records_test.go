@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -254,12 +255,18 @@ func TestEnvironmentsAreApart(t *testing.T) {
 }
 
 func TestPoliciesAreListed(t *testing.T) {
-	w := newAdminWorld(t)
+	w := newAdminWorld(t, func(app *App) {
+		app.Policies["gates"] = app.Policies["test"]
+		app.Environments[store.Sandbox].Policy = "test"
+	})
 	answer := do(t, w.socket, newAdminRequest(t, "GET", "http://localhost/bearer/policies", ""))
 	var got struct{ Policies []policyInfo }
 	answer.decode(t, &got)
-	want := policyInfo{"test", w.app.Policies["test"], w.app.policies["test"].policy.Revision()}
-	if len(got.Policies) != 1 || got.Policies[0] != want {
+	want := []policyInfo{
+		{"gates", w.app.Policies["gates"], w.app.policies["gates"].policy.Revision(), []string{}},
+		{"test", w.app.Policies["test"], w.app.policies["test"].policy.Revision(), []string{"sandbox"}},
+	}
+	if !reflect.DeepEqual(got.Policies, want) {
 		t.Errorf("%s, want %v", answer.body, want)
 	}
 }

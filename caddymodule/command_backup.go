@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/durable"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
 )
 
@@ -90,7 +91,7 @@ func (c *adminClient) backup(path string, force bool) (*sqlite.Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &info, syncFolder(filepath.Dir(path))
+	return &info, durable.SyncFolder(filepath.Dir(path))
 }
 
 // fetchBackup writes what the server sends, all of it.

@@ -14,13 +14,33 @@ import (
 func policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy <command>",
-		Short: "Checks scope policies; needs no server",
-		Long: `Checks scope policies. No server is needed, so that this can run before a change
-is merged. Exit codes: 0 clean, 1 something was found, 2 wrong usage or a file
-that cannot be read.`,
+		Short: "Checks scope policies, and lists those of a server",
+		Long: `Checks scope policies, and lists those that a server enforces. To check them no
+server is needed, so that this can run before a change is merged. Exit codes:
+0 clean, 1 something was found, 2 wrong usage or a file that cannot be read.`,
 	}
 	cmd.PersistentFlags().Bool("json", false, "print JSON")
-	return group(cmd, lintCommand(), testCommand(), explainCommand())
+	return group(cmd, lintCommand(), testCommand(), explainCommand(), forWholeServer(listPoliciesCommand()))
+}
+
+func listPoliciesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "Lists the policies that a server enforces",
+		Long: `Lists the policies that a server enforces, with the environments whose scopes
+each defines. The revision is the beginning of the SHA-256 of what the file held
+when it was taken over; if that is bad, the one before it stays.`,
+		Example: "  caddy bearer policy list\n  caddy bearer policy list --json",
+		Args:    takes(),
+		RunE: onServer(func(c *adminClient, _ []string) error {
+			return askAt(c, "GET", "/policies", nil, func(t *table, answer *map[string][]policyInfo) {
+				t.row("NAME", "REVISION", "ENVIRONMENTS", "FILE")
+				for _, p := range (*answer)["policies"] {
+					t.row(p.Name, p.Revision, p.Environments, p.File)
+				}
+			})
+		}),
+	}
 }
 
 func lintCommand() *cobra.Command {

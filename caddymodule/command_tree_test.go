@@ -206,6 +206,7 @@ func TestCompletion(t *testing.T) {
 		{"restore x.db ", "", noFiles},
 		{"restore x.db --database ", "", files},
 		{"restore x.db --revocation-journal ", "", files},
+		{"policy list ", "", noFiles},
 		{"policy lint ", "yaml yml", extensions},
 		{"policy test x.yaml ", "yaml yml", extensions},
 		{"token show --file ", "", files},

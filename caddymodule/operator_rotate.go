@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/durable"
 )
 
 // operatorChange makes another content of that of an operator token file.
@@ -32,7 +34,7 @@ func (rt *runtime) changeOperators(path string, roles []role, change operatorCha
 	if err != nil {
 		return nil, err
 	}
-	draft, err := writeDraft(path, content)
+	draft, err := durable.Draft(path, content)
 	if err != nil {
 		return nil, err
 	}
@@ -45,32 +47,7 @@ func (rt *runtime) changeOperators(path string, roles []role, change operatorCha
 	}
 	ops := hashOperators(tokens)
 	rt.operators.Store(ops)
-	return ops, syncFolder(filepath.Dir(path))
-}
-
-// writeDraft writes beside a file what is to replace it, for its owner alone. As
-// it is renamed when it is complete, either is there whole whenever the machine
-// stops.
-func writeDraft(path, content string) (draft string, err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = file.WriteString(content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(file.Name()))
-	}
-	return file.Name(), nil
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return ops, durable.SyncFolder(filepath.Dir(path))
 }
 
 // errNoOldOperator: there is but one token for each role that was named.

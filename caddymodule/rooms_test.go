@@ -18,20 +18,21 @@ var mayUse = map[string]struct {
 	ours    []string
 	without []string
 }{
+	"internal/durable":        {nil, []string{"net/http", "github.com/caddyserver/", "database/sql"}},
 	"policy":                  {nil, []string{"net/http", "github.com/caddyserver/", "database/sql", "time"}},
 	"store":                   {nil, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
-	"store/journal":           {[]string{"store"}, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
-	"store/sqlite":            {[]string{"store"}, []string{"net/http", "github.com/caddyserver/", "github.com/golang-jwt/"}},
+	"store/journal":           {[]string{"store", "internal/durable"}, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
+	"store/sqlite":            {[]string{"store", "internal/durable"}, []string{"net/http", "github.com/caddyserver/", "github.com/golang-jwt/"}},
 	"store/storetest":         {[]string{"store"}, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
-	"store/sqlite/sqlitetest": {[]string{"store/sqlite"}, []string{"net/http", "github.com/caddyserver/", "github.com/golang-jwt/"}},
-	"audit":                   {[]string{"store"}, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
-	"token":                   {[]string{"store", "policy"}, []string{"net/http", "html/template", "github.com/caddyserver/", "database/sql"}},
+	"audit":                   {[]string{"store", "internal/durable"}, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},
+	"token":                   {[]string{"store", "policy", "internal/durable"}, []string{"net/http", "html/template", "github.com/caddyserver/", "database/sql"}},
 	"gate":                    {[]string{"token", "store", "policy"}, []string{"github.com/caddyserver/", "database/sql"}},
 	"issuer":                  {[]string{"token", "store", "policy"}, []string{"github.com/caddyserver/", "database/sql"}},
-	"caddymodule":             {[]string{"gate", "issuer", "token", "audit", "store", "store/journal", "store/sqlite", "policy"}, nil},
+	"caddymodule":             {[]string{"gate", "issuer", "token", "audit", "store", "store/journal", "store/sqlite", "policy", "internal/durable"}, nil},
 	"cmd/caddy":               {[]string{"caddymodule"}, nil},
 	"examples/exchange":       {nil, []string{"github.com/caddyserver/"}},
 	"proof":                   {nil, nil},
+	"store/sqlite/sqlitetest": {[]string{"store/sqlite"}, []string{"net/http", "github.com/caddyserver/", "github.com/golang-jwt/"}},
 }
 
 const ourModule = "github.com/caddy-bearer/caddy-bearer/"

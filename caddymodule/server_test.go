@@ -265,6 +265,7 @@ func (s *server) reload(config string) string {
 	s.t.Helper()
 	s.write("Caddyfile", config)
 	_, complaint, code := s.run("", "reload", "--config", s.path("Caddyfile"), "--adapter", "caddyfile", "--force")
+	s.eventually("the old servers listen no more", s.listensOnce)
 	// The old servers close the connections that are kept alive, and a POST that
 	// is just being sent on one is not sent again.
 	http.DefaultClient.CloseIdleConnections()
@@ -272,6 +273,40 @@ func (s *server) reload(config string) string {
 		return ""
 	}
 	return complaint
+}
+
+// listensOnce reports whether no address has two listeners. For a moment after a
+// reload it has, of which Caddy closes the old one: a connection that waits there
+// to be accepted is lost.
+func (s *server) listensOnce() bool {
+	const localAddress, state, listening = 1, 3, "0A"
+	ports := map[string]bool{}
+	for _, url := range []string{s.api, s.issuer} {
+		var number int
+		if _, err := fmt.Sscan(port(url), &number); err != nil {
+			s.t.Fatalf("%s: %v", url, err)
+		}
+		ports[fmt.Sprintf("%04X", number)] = true
+	}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil {
+			continue // not on this system
+		}
+		seen := map[string]bool{}
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			if len(fields) <= state || fields[state] != listening {
+				continue
+			}
+			address := fields[localAddress]
+			if ports[address[strings.LastIndexByte(address, ':')+1:]] && seen[address] {
+				return false
+			}
+			seen[address] = true
+		}
+	}
+	return true
 }
 
 func (s *server) await(what string, done <-chan struct{}) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/durable"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
@@ -159,75 +160,15 @@ func (k *RootKey) All() []*RootKey { return append([]*RootKey{k}, k.older...) }
 // is on the disk. It fails with an error that is os.ErrExist if the file
 // exists, and never touches that.
 func CreateRootKey(path string) (*RootKey, error) {
-	key, folder := generateRootKey(), filepath.Dir(path)
-	if err := makeFolder(folder); err != nil {
-		return nil, fmt.Errorf("create root key: %w", err)
+	key := generateRootKey()
+	err := durable.MakeFolder(filepath.Dir(path))
+	if err == nil {
+		err = durable.Create(path, key.text())
 	}
-	if err := writeNew(path, key.text()); err != nil {
-		return nil, fmt.Errorf("create root key: %w", err)
-	}
-	if err := syncFolder(folder); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("create root key: %w", err)
 	}
 	return key, nil
-}
-
-// writeNew writes a file that must not exist yet, whole or not at all: it is
-// written under another name and then linked, because a link, unlike a rename,
-// fails if the name is taken. A second process that starts at the same moment
-// therefore reads a whole key or none.
-func writeNew(path, text string) (err error) {
-	written, err := writeBeside(path, text)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(written)) }()
-	return os.Link(written, path)
-}
-
-// writeBeside writes a file of mode 0600 in the folder of path, and brings its
-// content to the disk.
-func writeBeside(path, text string) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".root-key-*") // O_EXCL, 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = f.WriteString(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return f.Name(), nil
-}
-
-// makeFolder is os.MkdirAll with each new entry brought to the disk.
-func makeFolder(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	parent := filepath.Dir(path)
-	if err := makeFolder(parent); err != nil {
-		return err
-	}
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return syncFolder(parent)
-}
-
-// syncFolder brings a folder's entries to the disk. Windows does so by itself
-// and refuses to be asked.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // ID is a fingerprint by which the key can be told from others. It is safe to

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/durable"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
@@ -87,14 +88,14 @@ func (k *RootKey) replaceFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("root key %s: the file can't be replaced, nothing was changed: %w", path, err)
 	}
-	if err := syncFolder(filepath.Dir(target)); err != nil {
+	if err := durable.SyncFolder(filepath.Dir(target)); err != nil {
 		return fmt.Errorf("root key %s: the file was replaced, but that may not outlive a power cut; try again: %w", path, err)
 	}
 	return nil
 }
 
 func replace(path, text string) error {
-	written, err := writeBeside(path, text)
+	written, err := durable.Draft(path, text)
 	if err != nil {
 		return err
 	}

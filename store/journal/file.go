@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/durable"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
@@ -271,7 +272,7 @@ func (d *draft) install(path string) error {
 	if err != nil {
 		return d.discard(err)
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := durable.SyncFolder(filepath.Dir(path)); err != nil {
 		return errors.Join(fmt.Errorf("revocation journal: %w", err), d.file.Close())
 	}
 	return nil
@@ -280,17 +281,4 @@ func (d *draft) install(path string) error {
 func (d *draft) discard(cause error) error {
 	_, _ = d.file.Close(), os.Remove(d.file.Name()) // the cause says more
 	return fmt.Errorf("revocation journal: %w", cause)
-}
-
-// syncFolder brings a folder's entries to the disk. Windows does so by itself
-// and refuses to be asked.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

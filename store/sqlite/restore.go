@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"time"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/durable"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
@@ -156,7 +156,7 @@ func exchange(ready, path string, at time.Time) (aside string, err error) {
 	if err := os.Rename(ready, path); err != nil {
 		return aside, fmt.Errorf("%w; the database that was there is %s now", err, name)
 	}
-	return aside, syncFolder(filepath.Dir(path))
+	return aside, durable.SyncFolder(filepath.Dir(path))
 }
 
 // Aside is a free name for what is at path, when something else takes its place
@@ -173,19 +173,6 @@ func Aside(path string, at time.Time) (string, error) {
 		}
 		free = name + "-" + strconv.Itoa(n)
 	}
-}
-
-// syncFolder brings a folder's entries to the disk. Windows does so by itself
-// and refuses to be asked.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // prepare does to a copy what the choice asks for, in one transaction.
