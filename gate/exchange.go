@@ -19,6 +19,8 @@ type exchange struct {
 
 	began time.Time // when the lease was judged; the handler's alone, see response.began
 
+	quota token.Quota // what the token's rate has left; zero: it has none
+
 	// The answer of the policy that was asked last. Only the sweep uses them,
 	// under the lock of the shard.
 	judgedBy  *policy.Policy
@@ -37,6 +39,9 @@ func (g *Gate) take() *exchange {
 func (g *Gate) release(x *exchange) {
 	x.method, x.path, x.judgedBy = "", "", nil
 	x.began = time.Time{}
+	if x.quota.Rate.Requests != 0 {
+		x.quota = token.Quota{}
+	}
 	if x.cause.Load() != nil {
 		x.cause.Store(nil)
 	}

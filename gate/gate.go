@@ -58,7 +58,6 @@ type Decision struct {
 	Route  *policy.Route
 	Reason string       // "allowed" or "public"
 	Lease  *token.Lease // nil: anonymous on a public route
-	Quota  token.Quota  // what the token's rate has left; zero: it has none
 }
 
 // Gate decides on requests. It is safe for concurrent use.
@@ -154,7 +153,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		w.Header().Set("Connection", "close")
 	}
-	setQuota(w.Header(), &d.Quota)
+	setQuota(w.Header(), &x.quota)
 	r = r.WithContext(ctx)
 	x.board(out)
 	defer func() {

@@ -24,21 +24,21 @@ func (g *Gate) admit(r *http.Request, lease *token.Lease) *Refusal {
 func (g *Gate) spend(x *exchange, r *http.Request, d *Decision) *Refusal {
 	now := g.now()
 	var ok bool
-	if d.Quota, ok = g.authority.Spend(d.Lease, now); !ok {
+	if x.quota, ok = g.authority.Spend(d.Lease, now); !ok {
 		g.authority.Leave(&x.Ride)
-		return g.refuseRate(r, d)
+		return g.refuseRate(r, d, x.quota)
 	}
 	g.authority.NoteUse(d.Lease, now)
 	return nil
 }
 
 // refuseRate says how long to wait. A second is the least that can be said.
-func (g *Gate) refuseRate(r *http.Request, d *Decision) *Refusal {
+func (g *Gate) refuseRate(r *http.Request, d *Decision, quota token.Quota) *Refusal {
 	refusal := g.refuse(r, flawRate)
 	refusal.Route, refusal.Lease = d.Route, d.Lease
-	refusal.quota = d.Quota
-	refusal.RetryAfter = wholeSeconds(d.Quota.Reset)
-	refusal.Detail = fmt.Sprintf("The token is good for %d requests in %d s.", d.Quota.Rate.Requests, wholeSeconds(d.Quota.Rate.Per)/time.Second)
+	refusal.quota = quota
+	refusal.RetryAfter = wholeSeconds(quota.Reset)
+	refusal.Detail = fmt.Sprintf("The token is good for %d requests in %d s.", quota.Rate.Requests, wholeSeconds(quota.Rate.Per)/time.Second)
 	return refusal
 }
 

@@ -33,13 +33,14 @@ func (a *Authority) Check(raw string) (*Lease, error) {
 // its facts are stale.
 func (a *Authority) Recheck(lease *Lease) (*Lease, error) { return a.prove(lease.raw) }
 
-// Judge asks whether the lease is good at now. Hot: one comparison of clocks
-// and one of generations.
+// Judge asks whether the lease is good at now, which is to be the Authority's
+// Now. Hot: one comparison of clocks and one of generations.
 func (a *Authority) Judge(lease *Lease, now time.Time) Verdict {
-	if lease.expired(now) {
+	at := now.UnixMicro()
+	if lease.expired(at) {
 		return Expired
 	}
-	if lease.stale(now) {
+	if lease.stale(at) {
 		return Stale
 	}
 	return a.revoked.judge(lease)

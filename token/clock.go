@@ -15,8 +15,8 @@ import (
 // wrong before and is right now, tokens say the wrong one until a restart.
 type steadyClock struct {
 	read  func() (wall time.Time, elapsed time.Duration)
-	start time.Time
-	ahead atomic.Int64 // how far the wall clock has been ahead of start + elapsed
+	start int64        // nanoseconds since 1970
+	ahead atomic.Int64 // how many the wall clock has been ahead of start + elapsed
 }
 
 // steady makes a clock of one that may be set back. What tells is the monotonic
@@ -31,7 +31,7 @@ func steady(now func() time.Time) *steadyClock {
 
 func newSteadyClock(read func() (wall time.Time, elapsed time.Duration)) *steadyClock {
 	wall, elapsed := read()
-	return &steadyClock{read: read, start: wall.Add(-elapsed)}
+	return &steadyClock{read: read, start: wall.UnixNano() - int64(elapsed)}
 }
 
 // now returns an instant without a monotonic reading: the difference of two is
@@ -44,12 +44,14 @@ func (c *steadyClock) now() time.Time {
 // look also returns how far the wall clock is behind.
 func (c *steadyClock) look() (now time.Time, behind time.Duration) {
 	wall, elapsed := c.read()
-	own := c.start.Add(elapsed)
-	jumped := int64(wall.Sub(own))
+	jumped := wall.UnixNano() - c.start - int64(elapsed)
 	ahead := c.ahead.Load()
-	for jumped > ahead && !c.ahead.CompareAndSwap(ahead, jumped) {
+	for jumped > ahead {
+		if c.ahead.CompareAndSwap(ahead, jumped) {
+			return wall, 0
+		}
 		ahead = c.ahead.Load()
 	}
-	ahead = max(ahead, jumped)
-	return own.Add(time.Duration(ahead)), time.Duration(ahead - jumped)
+	behind = time.Duration(ahead - jumped)
+	return wall.Add(behind), behind
 }

@@ -30,10 +30,11 @@ type Facts struct {
 type Lease struct {
 	Facts
 
-	raw       string
-	filled    time.Time
-	remaining time.Duration // of life, at filled; 0: no end
-	freshFor  time.Duration // how long the facts may be used; 0: as long as the token lives
+	raw string
+
+	// In microseconds since 1970, 0 for never: integers compare at once.
+	endsAt  int64
+	staleAt int64 // when the facts must be looked up again
 
 	// generation of the revocation set that last found the token alive.
 	generation atomic.Uint64
@@ -69,30 +70,22 @@ func (v Verdict) String() string {
 }
 
 func newLease(raw string, facts Facts, now time.Time) *Lease {
-	l := &Lease{Facts: facts, raw: raw, filled: now}
+	l := &Lease{Facts: facts, raw: raw}
 	if facts.Class != ClassAccess {
-		l.freshFor = opaqueFactsLife
+		l.staleAt = now.Add(opaqueFactsLife).UnixMicro()
 	}
 	if !facts.Expires.IsZero() {
-		// Round keeps the wall clock only: Expires has no monotonic reading.
-		l.remaining = max(facts.Expires.Sub(now.Round(0)), 1)
+		l.endsAt = max(facts.Expires.Unix()*int64(time.Second/time.Microsecond), 1)
 	}
 	return l
 }
 
-// expired takes the older of two ages: the wall clock may be set back, and the
-// monotonic clock stands still while a machine is suspended.
-func (l *Lease) expired(now time.Time) bool {
-	if l.remaining == 0 {
-		return false
-	}
-	return now.Sub(l.filled) >= l.remaining || now.Unix() >= l.Expires.Unix()
-}
+// expired and stale compare with the Authority's Now, which is never set back:
+// what they once said they say for ever.
+func (l *Lease) expired(at int64) bool { return l.endsAt != 0 && at >= l.endsAt }
 
 // stale reports whether the facts have to be looked up again.
-func (l *Lease) stale(now time.Time) bool {
-	return l.freshFor != 0 && now.Sub(l.filled) >= l.freshFor
-}
+func (l *Lease) stale(at int64) bool { return l.staleAt != 0 && at >= l.staleAt }
 
 // Renewable reports whether another look at the store may find the token good:
 // the facts of an opaque one are stale, or its rights have changed. (A signed

@@ -123,26 +123,27 @@ func TestClockJumpsAheadForgetsNothing(t *testing.T) {
 }
 
 func TestExpiryTakesTheOlderOfTwoClocks(t *testing.T) {
-	start := time.Now()
-	facts := factsOf(0, 0)
-	facts.Expires = start.Add(time.Minute).Round(0)
-	lease := newLease("raw", facts, start)
 	for name, test := range map[string]struct {
-		now  time.Time
-		want bool
+		wall, elapsed time.Duration // since the lease was made
+		want          bool
 	}{
-		"both clocks young":                          {start.Add(59 * time.Second), false},
-		"both clocks old":                            {start.Add(61 * time.Second), true},
-		"suspended: only the wall clock went on":     {start.Add(time.Hour).Round(0), true},
-		"set back: only the monotonic clock went on": {start.Add(61 * time.Second), true},
+		"both clocks young":                          {59 * time.Second, 59 * time.Second, false},
+		"both clocks old":                            {61 * time.Second, 61 * time.Second, true},
+		"suspended: only the wall clock went on":     {time.Hour, 0, true},
+		"set back: only the monotonic clock went on": {-time.Hour, 61 * time.Second, true},
 	} {
-		if got := lease.expired(test.now); got != test.want {
+		var wall, elapsed time.Duration
+		clock := newSteadyClock(func() (time.Time, time.Duration) { return noon.Add(wall), elapsed })
+		facts := factsOf(0, 0)
+		facts.Expires = noon.Add(time.Minute)
+		lease, permanent := newLease("raw", facts, clock.now()), newLease("raw", Facts{}, clock.now())
+		wall, elapsed = test.wall, test.elapsed
+		if got := lease.expired(clock.now().UnixMicro()); got != test.want {
 			t.Errorf("%s: expired = %v", name, got)
 		}
-	}
-	permanent := newLease("raw", Facts{}, start)
-	if permanent.expired(start.Add(1000 * time.Hour)) {
-		t.Error("a token without an end expired")
+		if permanent.expired(clock.now().UnixMicro()) {
+			t.Errorf("%s: a token without an end expired", name)
+		}
 	}
 }
 
@@ -155,7 +156,7 @@ func BenchmarkJudge(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if lease.expired(noon) || set.judge(lease) != Live {
+		if lease.expired(noon.UnixMicro()) || set.judge(lease) != Live {
 			b.Fatal("dead")
 		}
 	}

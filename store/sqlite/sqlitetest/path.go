@@ -32,7 +32,7 @@ var template = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	path := filepath.Join(folder, "bearer.db")
 	s, err := sqlite.Open(context.Background(), sqlite.Options{Path: path})
 	if err != nil {
