@@ -376,7 +376,7 @@ func (v *verification) compareHeads() {
 		case h.Last > v.last:
 			v.report.found(SealMissing, v.last+1, "the rows up to %d had been sealed, and their seals are missing", h.Last)
 		default:
-			v.report.found(HeadMismatch, h.Last, "a head of %s says otherwise of the rows up to %d: the trail was cut or rewritten", h.At.UTC().Format("2006-01-02T15:04:05Z"), h.Last)
+			v.report.found(HeadMismatch, h.Last, "a head of %s says otherwise of the rows up to %d: the trail was cut or rewritten, or a backup restored since (store.restore)", h.At.UTC().Format("2006-01-02T15:04:05Z"), h.Last)
 		}
 		proven = false
 	}
