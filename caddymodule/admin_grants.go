@@ -45,15 +45,7 @@ const (
 )
 
 func listGrants(c *adminCall) (any, error) {
-	asked, err := c.query("client", "principal", "account", "all", "limit")
-	if err != nil {
-		return nil, err
-	}
-	limit, err := parseLimit(asked["limit"])
-	if err != nil {
-		return nil, err
-	}
-	all, err := parseAll(asked["all"])
+	asked, all, limit, err := c.listQuery("client", "principal", "account")
 	if err != nil {
 		return nil, err
 	}

@@ -132,6 +132,19 @@ func (c *adminCall) query(known ...string) (map[string]string, error) {
 	return given, nil
 }
 
+// listQuery returns the filters of a list, whether what is left out otherwise is
+// asked for too, and how long the list may be.
+func (c *adminCall) listQuery(filters ...string) (asked map[string]string, all bool, limit int, err error) {
+	if asked, err = c.query(append(filters, "all", "limit")...); err != nil {
+		return nil, false, 0, err
+	}
+	if limit, err = parseLimit(asked["limit"]); err != nil {
+		return nil, false, 0, err
+	}
+	all, err = parseAll(asked["all"])
+	return asked, all, limit, err
+}
+
 // Lists that grow without end are cut.
 const (
 	defaultLimit = 100
@@ -147,4 +160,16 @@ func parseLimit(given string) (int, error) {
 		return 0, refuse(http.StatusBadRequest, "limit %q: expected a number from 1 to %d", given, maxLimit)
 	}
 	return limit, nil
+}
+
+// parseAll reads the parameter of a list that leaves most out.
+func parseAll(given string) (bool, error) {
+	if given == "" {
+		return false, nil
+	}
+	all, err := strconv.ParseBool(given)
+	if err != nil {
+		return false, refuse(http.StatusBadRequest, "all %q: expected true or false", given)
+	}
+	return all, nil
 }

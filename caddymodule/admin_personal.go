@@ -197,15 +197,7 @@ func orNone(list []string) string {
 // listPersonal lists personal tokens, the newest first; dead ones only if all
 // are asked for.
 func listPersonal(c *adminCall) (any, error) {
-	asked, err := c.query("principal", "all", "limit")
-	if err != nil {
-		return nil, err
-	}
-	limit, err := parseLimit(asked["limit"])
-	if err != nil {
-		return nil, err
-	}
-	all, err := parseAll(asked["all"])
+	asked, all, limit, err := c.listQuery("principal")
 	if err != nil {
 		return nil, err
 	}

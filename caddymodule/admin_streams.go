@@ -1,9 +1,7 @@
 package caddymodule
 
 import (
-	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -33,15 +31,7 @@ type streamList struct {
 // listStreams lists live WebSockets and event streams, and all requests under
 // way if they are asked for.
 func listStreams(c *adminCall) (any, error) {
-	asked, err := c.query("client", "principal", "account", "grant", "all", "limit")
-	if err != nil {
-		return nil, err
-	}
-	limit, err := parseLimit(asked["limit"])
-	if err != nil {
-		return nil, err
-	}
-	all, err := parseAll(asked["all"])
+	asked, all, limit, err := c.listQuery("client", "principal", "account", "grant")
 	if err != nil {
 		return nil, err
 	}
@@ -80,16 +70,4 @@ func shownStream(one token.UnderWay) liveStream {
 		shown.Client, shown.Principal, shown.Accounts, shown.Grant, shown.TokenID = f.Client, f.Subject, f.Accounts, f.Grant, f.ID
 	}
 	return shown
-}
-
-// parseAll reads the parameter of a list that leaves most out.
-func parseAll(given string) (bool, error) {
-	if given == "" {
-		return false, nil
-	}
-	all, err := strconv.ParseBool(given)
-	if err != nil {
-		return false, refuse(http.StatusBadRequest, "all %q: expected true or false", given)
-	}
-	return all, nil
 }
