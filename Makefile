@@ -40,7 +40,7 @@ run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR ch
 	@exec examples/quickstart/run.sh
 
 test: check-go check-cc ## Run all tests with the race detector, then the proofs
-	@CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 10m $(TESTFLAGS) ./...
+	@CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory proof
 
 # The proofs run the real binary; the race detector would watch only the tests.
