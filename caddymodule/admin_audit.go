@@ -216,8 +216,7 @@ func verifyAudit(c *adminCall) (any, error) {
 		return nil, refuse(http.StatusConflict, "another verification is under way")
 	}
 	defer trail.verifying.Unlock()
-	// Not the request's own context: Caddy's admin server ends it after 10 s.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.request.Context()), verifyTimeout)
+	ctx, cancel := context.WithTimeout(c.request.Context(), verifyTimeout) // who hangs up ends it
 	defer cancel()
 	report, err := audit.Verify(ctx, c.store(), trail.sealer.Load().Identity, *trail.keys.Load(), heads)
 	if err != nil {
