@@ -13,7 +13,8 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// together makes one batch of calls: all are queued while the writer is held.
+// together makes one batch of calls: all are queued, in this order, while the
+// writer is held.
 func together(t *testing.T, s *Store, calls ...func() error) []error {
 	t.Helper()
 	errs := make([]error, len(calls))
@@ -21,9 +22,9 @@ func together(t *testing.T, s *Store, calls ...func() error) []error {
 	err := s.Update(t.Context(), func(store.Writer) error {
 		for i, call := range calls {
 			wg.Go(func() { errs[i] = call() })
-		}
-		for len(s.queue) < len(calls) { // each call puts one job into the queue
-			runtime.Gosched()
+			for len(s.queue) <= i { // each call puts one job into the queue
+				runtime.Gosched()
+			}
 		}
 		return nil
 	})

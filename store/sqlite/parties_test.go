@@ -3,37 +3,14 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync"
 	"testing"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// inTurn makes one batch of calls, which are carried out in this order.
-func inTurn(t *testing.T, s *Store, calls ...func() error) []error {
-	t.Helper()
-	errs := make([]error, len(calls))
-	var wg sync.WaitGroup
-	err := s.Update(t.Context(), func(store.Writer) error {
-		for i, call := range calls {
-			wg.Go(func() { errs[i] = call() })
-			for len(s.queue) <= i {
-				runtime.Gosched()
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wg.Wait()
-	return errs
-}
-
 func TestWhatWasRolledBackOfAPartyIsForgotten(t *testing.T) {
 	s := opened(t, Options{})
-	errs := inTurn(t, s,
+	errs := together(t, s,
 		func() error {
 			rev := store.Revocation{Environment: env, Kind: store.KindPrincipal, Target: "ann", At: now}
 			_, err := s.Revoke(context.Background(), rev, store.Event{})
