@@ -269,13 +269,15 @@ func TestCanaryNothingThatStrangersChooseIsInTheAuditTrail(t *testing.T) {
 	s.revoke(second.Access)
 
 	var text string
-	s.eventually("all is in the trail", func() bool {
+	s.eventually("all is in the trail, and sealed", func() bool {
 		out, errs, status := s.run("", "bearer", "audit", "export")
 		if status != 0 {
 			t.Fatal(errs)
 		}
 		text = out
-		return strings.Contains(text, "endpoint:self") && strings.Contains(text, "token.revoke")
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		return strings.Contains(text, "endpoint:self") && strings.Contains(text, "token.revoke") &&
+			strings.HasPrefix(lines[len(lines)-1], `{"seal":`)
 	})
 	for _, want := range []string{
 		`"actor":"client:unknown","action":"client.sign_in","target":"endpoint:token","outcome":"invalid_client"`,
