@@ -9,6 +9,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -51,7 +52,17 @@ func bearerCommand(cmd *cobra.Command) {
 		auditCommand(), policyCommand(), hashSecretCommand(), backupCommand(), restoreCommand(),
 	)
 	completeTheRest(cmd)
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{err}) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{hintAtIDs(cmd, err)}) })
+}
+
+// hintAtIDs says how an id is given that begins with - and so is read as flags:
+// the id of a key from a file is a thumbprint (RFC 7638), and may do so.
+func hintAtIDs(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || len(unknown.GetSpecifiedShortnames()) < 2 {
+		return err
+	}
+	return fmt.Errorf("%w; an id that begins with - stands behind --, as in %q", err, cmd.CommandPath()+" -- -"+unknown.GetSpecifiedShortnames())
 }
 
 // group makes cmd a command that only has commands below it.

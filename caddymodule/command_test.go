@@ -131,6 +131,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		{"client list --address 192.0.2.1:2019", 2, "plain text"},
 		{"client list --address 127.0.0.1:1-9", 2, "is not the address"},
 		{"clients", 2, `"clients" is no command of "caddy bearer"; did you mean "client"?`},
+		{"key revoke -UsIdE1", 2, `an id that begins with - stands behind --, as in "caddy bearer key revoke -- -UsIdE1"`},
 		{"client lsit", 2, `did you mean "list"?`},
 		{"client list x", 2, `"caddy bearer client list" takes no arguments`},
 		{"client show", 2, `"caddy bearer client show" takes ID; got 0 arguments`},

@@ -1,14 +1,17 @@
 package issuer
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -16,8 +19,8 @@ import (
 // BenchmarkS4 is the bank's code call and token call over HTTP, on SQLite with
 // every acknowledgement on the disk. One op is both calls.
 func BenchmarkS4(b *testing.B) {
-	benchmarkIssuing(b, token.ES256, func(bank *bank, client *http.Client) error {
-		_, err := bank.fetchTokens(client)
+	benchmarkIssuing(b, token.ES256, func(c *caller) error {
+		_, err := c.tokens()
 		return err
 	})
 }
@@ -27,9 +30,9 @@ func BenchmarkS4(b *testing.B) {
 func BenchmarkClientCredentials(b *testing.B) {
 	for _, algorithm := range []string{token.ES256, token.EdDSA} {
 		b.Run(algorithm, func(b *testing.B) {
-			benchmarkIssuing(b, algorithm, func(bank *bank, client *http.Client) error {
-				var tokens map[string]any
-				return bank.fetch(client, ownCall(), &tokens)
+			benchmarkIssuing(b, algorithm, func(c *caller) error {
+				_, err := c.send(ownCall())
+				return err
 			})
 		})
 	}
@@ -39,52 +42,51 @@ func BenchmarkClientCredentials(b *testing.B) {
 // takes a family, renews it and puts it back with its new head.
 func BenchmarkRefresh(b *testing.B) {
 	heads := make(chan string, 256)
-	benchmarkIssuing(b, token.ES256, func(bank *bank, client *http.Client) error {
-		var tokens map[string]any
-		if err := bank.fetch(client, renewCall(<-heads), &tokens); err != nil {
+	benchmarkIssuing(b, token.ES256, func(c *caller) error {
+		body, err := c.send(renewCall(<-heads))
+		if err != nil {
 			return err
 		}
-		heads <- fmt.Sprint(tokens["refresh_token"])
+		heads <- member(body, "refresh_token")
 		return nil
-	}, func(bank *bank, client *http.Client) error {
+	}, func(c *caller) error {
 		for len(heads) > 0 {
 			<-heads // of the benchmark before
 		}
 		for range cap(heads) {
-			tokens, err := bank.fetchTokens(client)
+			body, err := c.tokens()
 			if err != nil {
 				return err
 			}
-			heads <- fmt.Sprint(tokens["refresh_token"])
+			heads <- member(body, "refresh_token")
 		}
 		return nil
 	})
 }
 
 // benchmarkIssuing measures issue at a bank that was prepared.
-func benchmarkIssuing(b *testing.B, algorithm string, issue func(*bank, *http.Client) error, prepare ...func(*bank, *http.Client) error) {
+func benchmarkIssuing(b *testing.B, algorithm string, issue func(*caller) error, prepare ...func(*caller) error) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
 			bank := newBank(b, func(bank *bank) { bank.algorithm = algorithm })
-			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}}
-			defer client.CloseIdleConnections()
 			for _, step := range prepare {
-				if err := step(bank, client); err != nil {
+				if err := step(newCaller(b, bank)); err != nil {
 					b.Fatal(err)
 				}
 			}
 			work := make(chan struct{}, callers)
-			b.ResetTimer()
 			var all sync.WaitGroup
 			for range callers {
+				c := newCaller(b, bank)
 				all.Go(func() {
 					for range work {
-						if err := issue(bank, client); err != nil {
+						if err := issue(c); err != nil {
 							b.Error(err)
 						}
 					}
 				})
 			}
+			b.ResetTimer()
 			for range b.N {
 				work <- struct{}{}
 			}
@@ -95,32 +97,79 @@ func benchmarkIssuing(b *testing.B, algorithm string, issue func(*bank, *http.Cl
 	}
 }
 
-func (b *bank) fetchTokens(client *http.Client) (tokens map[string]any, err error) {
-	var code map[string]any
-	if err := b.fetch(client, codeCall(), &code); err != nil {
-		return nil, err
-	}
-	err = b.fetch(client, redeemCall(fmt.Sprint(code["code"])), &tokens)
-	return tokens, err
+// caller is one connection of a client that costs next to nothing, as a load
+// generator does: it shares the processor with what is measured.
+type caller struct {
+	conn   net.Conn
+	answer *bufio.Reader
+	out    []byte
+	body   []byte
 }
 
-func (b *bank) fetch(client *http.Client, c call, into *map[string]any) error {
-	req, err := http.NewRequest(c.method, b.server.URL+c.path, strings.NewReader(c.body))
+func newCaller(b *testing.B, bank *bank) *caller {
+	b.Helper()
+	conn, err := net.Dial("tcp", bank.server.Listener.Addr().String())
 	if err != nil {
-		return err
+		b.Fatal(err)
 	}
-	req.Header = c.header
-	res, err := client.Do(req)
+	b.Cleanup(func() { conn.Close() })
+	return &caller{conn: conn, answer: bufio.NewReader(conn)}
+}
+
+// send returns the body of a call's answer, until the next call.
+func (c *caller) send(what call) ([]byte, error) {
+	c.out = fmt.Appendf(c.out[:0], "%s %s HTTP/1.1\r\nHost: issuer\r\nContent-Length: %d\r\n", what.method, what.path, len(what.body))
+	for name, values := range what.header {
+		c.out = fmt.Appendf(c.out, "%s: %s\r\n", name, values[0])
+	}
+	c.out = append(append(c.out, "\r\n"...), what.body...)
+	if _, err := c.conn.Write(c.out); err != nil {
+		return nil, err
+	}
+	status, err := c.answer.ReadString('\n')
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
+	length := -1
+	for {
+		line, err := c.answer.ReadSlice('\n')
+		if err != nil {
+			return nil, err
+		}
+		if len(line) <= len("\r\n") {
+			break
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if length < 0 {
+		return nil, errors.New("an answer without Content-Length")
+	}
+	c.body = slices.Grow(c.body[:0], length)[:length]
+	if _, err := io.ReadFull(c.answer, c.body); err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(status, "HTTP/1.1 200 ") {
+		return nil, fmt.Errorf("%s %s", status, c.body)
+	}
+	return c.body, nil
+}
+
+// tokens fetches a code and redeems it.
+func (c *caller) tokens() ([]byte, error) {
+	body, err := c.send(codeCall())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%d %s", res.StatusCode, body)
-	}
-	return json.Unmarshal(body, into)
+	return c.send(redeemCall(member(body, "code")))
+}
+
+// member is a text in a JSON object that has no escapes.
+func member(body []byte, name string) string {
+	_, after, _ := bytes.Cut(body, []byte(`"`+name+`":"`))
+	value, _, _ := bytes.Cut(after, []byte(`"`))
+	return string(value)
 }

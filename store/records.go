@@ -137,7 +137,7 @@ type Party struct {
 // Grant says who allowed whom what: the family that a revocation kills.
 type Grant struct {
 	Environment Environment
-	ID          string // random, never sequential
+	ID          string // says when it was made and not how many there are
 	Principal   string
 	Client      string
 	Scopes      []string // as asked, in that order, not expanded

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -181,12 +182,16 @@ func cutClass(rest string) (class store.Class, tail string) {
 	return "", ""
 }
 
-// NewID returns 128 random bits in 22 base62 characters, for grants, tokens and
-// keys. Ids are never sequential: a sequence tells everyone how much we issue.
+// NewID returns an id for a grant, a token or a key, in 22 base62 characters: 48
+// bits of time in milliseconds and 80 random ones, as in a UUID of version 7
+// (RFC 9562, section 5.7). What is issued together then lies together in the
+// store's tables, and a batch writes one page instead of one for each row. The
+// ids are not a sequence, which would tell everyone how much we issue.
 func NewID() string {
-	var random [16]byte
-	rand.Read(random[:])
-	return string(appendBase62(make([]byte, 0, base62Width128), random[:], base62Width128))
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:], uint64(time.Now().UnixMilli())<<16)
+	rand.Read(id[6:])
+	return string(appendBase62(make([]byte, 0, base62Width128), id[:], base62Width128))
 }
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

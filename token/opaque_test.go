@@ -3,8 +3,11 @@ package token
 import (
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -208,6 +211,16 @@ func TestNewIDs(t *testing.T) {
 	if len(seen) != 1000 {
 		t.Error("an id came twice")
 	}
+	synctest.Test(t, func(t *testing.T) {
+		var ids []string
+		for range 100 {
+			ids = append(ids, NewID())
+			time.Sleep(time.Millisecond) // of the bubble
+		}
+		if !slices.IsSorted(ids) {
+			t.Errorf("not in the order of time: %q", ids)
+		}
+	})
 	if nonce := NewNonce(); len(nonce) != nonceSize || string(nonce) == string(NewNonce()) {
 		t.Errorf("nonce %x", nonce)
 	}
