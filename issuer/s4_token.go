@@ -92,7 +92,7 @@ func (i *Issuer) s4Redeem(x *exchange, f form) (response, error) {
 	standing, err := i.store.RedeemCode(x.Context(), store.Redeem{
 		Environment: i.environment, Code: code.Hash, Client: x.client,
 		Now: x.now, ResendGrace: resendGrace,
-		Refresh: refresh, Retain: i.authority.Retention(),
+		Token: refresh, Retain: i.authority.Retention(),
 		Event: x.event(i.environment, "code.redeem", ""),
 	})
 	if err != nil {

@@ -18,7 +18,8 @@ type Collector interface {
 	//     old refresh token that comes back is reuse (ErrReused); afterwards it is
 	//     ErrNotFound and its family lives on: nobody can do anything with it, and
 	//     whoever stole it had its whole life and Keep to give himself away.
-	//   - a grant, with its codes, once nothing can come of it and nothing below it
+	//   - a session once it has expired, and the sealed copy of a token too.
+	//   - a grant, with its codes and its connection, once nothing can come of it and nothing below it
 	//     can live: for Keep, its tokens and codes have been expired, its own
 	//     Expires has passed or it was revoked, and it was neither made nor revoked.
 	//
@@ -37,7 +38,7 @@ type Collect struct {
 	// Keep is the memory of what has ended. It must be longer than any access
 	// token lives and than any window of RetryRule.
 	Keep time.Duration
-	// Limit is how many revocations, tokens and grants may be touched, at least 1.
+	// Limit is how many rows may be touched, at least 1.
 	Limit int
 }
 
@@ -46,5 +47,7 @@ type Collected struct {
 	Revocations int
 	Tokens      int
 	Grants      int
+	Sessions    int
+	Copies      int  // sealed ones, of tokens that stay
 	More        bool // Limit was reached: there may be more
 }

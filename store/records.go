@@ -53,6 +53,9 @@ const (
 	// ClientPrincipal is a client that acts for itself (RFC 6749 §4.4). It has the
 	// client's id, no secret of its own, and changes with the client.
 	ClientPrincipal PrincipalKind = "client"
+	// AccountPrincipal is a trading account that acts for itself, by tokens that its
+	// developers share. It has the account's id and is bound to that account alone.
+	AccountPrincipal PrincipalKind = "account"
 )
 
 // Principal is who allows: a user, a service account or a client that acts for
@@ -71,19 +74,31 @@ type Principal struct {
 	Created     time.Time
 }
 
-// Client is a program that asks for tokens (RFC 6749 §2). All clients are
-// confidential for now.
+// TradingClient is the id of the built-in client that the grants of shared
+// refresh tokens name (class SharedRefresh). Its ceiling is what such a token carries.
+const TradingClient = "trading-account"
+
+// Client is a program that asks for tokens (RFC 6749 §2).
 type Client struct {
 	Environment Environment
 	ID          string
 	Name        string
-	SecretHash  string
+	Description string
+	Owner       string   // the user who registered it; empty: an operator
+	Public      bool     // it has no secret and must use PKCE (RFC 6749 §2.1, RFC 7636)
+	Exchange    bool     // an app of the access code exchange: no OAuth endpoint serves it
+	SecretHash  string   // empty: cannot authenticate
 	MaxScopes   []string // the most that the client may ever carry
-	Status      Status
-	Source      Source
-	Epoch       int64
-	Rights      int64
-	Created     time.Time
+	// RedirectURIs are compared as strings (RFC 6749 §3.1.2.2), but for the port of
+	// those that lead to a loopback address (RFC 8252 §7.3).
+	RedirectURIs  []string
+	PKCEOptional  bool // a confidential client from before PKCE
+	StateOptional bool // an app of the access code exchange from before state
+	Status        Status
+	Source        Source
+	Epoch         int64
+	Rights        int64
+	Created       time.Time
 }
 
 // AccountKind tells what an account holds.
@@ -168,6 +183,11 @@ const (
 	Refresh Class = "refresh"
 	// Personal is an access token that a resource owner issues to itself.
 	Personal Class = "personal"
+	// SharedRefresh is a refresh token that those who work on a trading account share:
+	// it renews access tokens without client authentication and never rotates.
+	SharedRefresh Class = "trading"
+	// ExchangeAccess is an access token that lives until its connection is ended.
+	ExchangeAccess Class = "exchange"
 )
 
 // Token is the record of one long-lived opaque token.
@@ -182,6 +202,12 @@ type Token struct {
 	Created     time.Time
 	Expires     time.Time // zero: permanent
 	Revoked     time.Time // zero: not revoked by itself (its grant may be)
+	Creator     string    // the user who made it, where that is not the grant's principal
+
+	// Sealed is a copy of class SharedRefresh that its developers may open: encrypted, by
+	// the subkeys KeyID, with the token's id as associated data. The store destroys
+	// it when the token is revoked or has expired.
+	Sealed []byte
 
 	// Limits of class Personal.
 	Label    string         // by which its owner tells it from others
@@ -209,6 +235,44 @@ type Code struct {
 	Hash    Hash
 	KeyID   string
 	Expires time.Time
+	// Challenge is what the verifier must hash to, in base64url (RFC 7636 §4.2,
+	// S256); empty: there must be no verifier.
+	Challenge string
+	// RedirectURI must be named again at the redemption, as it was named when the
+	// code was asked for (RFC 6749 §4.1.3); empty: neither there nor here.
+	RedirectURI string
+}
+
+// Connection is what ties an app to a user beyond their grant: it can be ended by
+// whoever has the app's secret, the user's secret and the token.
+type Connection struct {
+	Environment Environment
+	Grant       string // its id is the connection's
+	Token       string // id of the token that the access code is exchanged for
+	UserSecret  string // hash, as made by token.HashSecret
+}
+
+// AccountToken is a token of an account, as lists show it.
+type AccountToken struct {
+	Token
+	Ended  time.Time // when its grant was revoked; zero: not
+	Reason string    // why
+}
+
+// Session is a person signed in at a browser.
+type Session struct {
+	Environment   Environment
+	Hash          Hash   // of the cookie
+	KeyID         string // subkey of Hash
+	ID            string // for lists and logs
+	Principal     string
+	Epoch         int64 // of the principal when it began: a higher one ends it
+	Created       time.Time
+	Authenticated time.Time // when a password was last given (auth_time)
+	Seen          time.Time
+	Expires       time.Time
+	Address       string
+	Agent         string
 }
 
 // Standing is all that a grant stands on, read in one transaction: what a

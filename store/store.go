@@ -25,6 +25,9 @@ var (
 	// ErrOtherClient: presented by a client that it was not issued to. A code is
 	// burnt by that; a refresh token is untouched.
 	ErrOtherClient = errors.New("store: presented by another client")
+	// ErrMismatch: the code was issued with another challenge, redirect URI or grant
+	// than it is presented with. It is burnt, and that is committed.
+	ErrMismatch = errors.New("store: the code was issued for something else")
 	// ErrReused: a rotated refresh token came back outside the retry rule; its
 	// grant is revoked, and that is committed.
 	ErrReused = errors.New("store: refresh token reused, its grant is revoked")
@@ -58,12 +61,17 @@ type Flows interface {
 
 	// RedeemCode exchanges a code for what it stands for: one caller wins, on any
 	// number of nodes. ErrNotFound, ErrExpired, ErrRevoked, ErrReplayed (whatever
-	// the code's age), ErrResent, ErrOtherClient.
+	// the code's age), ErrResent, ErrOtherClient, ErrMismatch.
 	RedeemCode(ctx context.Context, req Redeem) (Standing, error)
 
 	// Renew rotates a refresh token, or answers a retry with the family's head.
 	// ErrNotFound, ErrExpired, ErrRevoked, ErrReused, ErrOtherClient.
 	Renew(ctx context.Context, req Renew) (Renewed, error)
+
+	// Present shows a shared refresh token (class SharedRefresh), which stays as it is, and
+	// returns what an access token may be minted from. ErrNotFound, ErrExpired,
+	// ErrRevoked.
+	Present(ctx context.Context, req Present) (Token, Standing, error)
 
 	// Revoke kills a token, a grant, or everything under a numbered target.
 	// Revoking what is dead already succeeds again and changes nothing.
@@ -88,7 +96,9 @@ type Issue struct {
 	Grant  Grant
 	Code   *Code   // nil: none
 	Tokens []Token // issued at once with the grant
-	Event  Event
+	// Connection is recorded with the grant, whose id is filled in; nil: none.
+	Connection *Connection
+	Event      Event
 }
 
 // Redeem asks for the exchange of a code.
@@ -98,8 +108,19 @@ type Redeem struct {
 	Client      string        // authenticated
 	Now         time.Time     // decides expiry
 	ResendGrace time.Duration // a replay by the same client within it is ErrResent
-	Refresh     Token         // recorded for the winner; its Grant is filled in by the store
+	Challenge   string        // of the verifier that is presented; empty: none is
+	RedirectURI string        // as it is presented
+	Grant       string        // that the code must stand for; empty: any
+	Token       Token         // recorded for the winner; its Grant is filled in by the store
 	Retain      time.Duration // how long a replay's revocation must be remembered
+	Event       Event
+}
+
+// Present asks for what a shared refresh token stands for.
+type Present struct {
+	Environment Environment
+	Token       Hash
+	Now         time.Time // decides expiry
 	Event       Event
 }
 
@@ -162,8 +183,24 @@ type Reader interface {
 	Grant(env Environment, id string) (Grant, error)
 	// Grants lists grants, newest first.
 	Grants(env Environment, filter GrantFilter) ([]Grant, error)
+	// Token looks a token up by its id.
+	Token(env Environment, id string) (Token, error)
 	// TokensOf lists the tokens of a grant, oldest first.
 	TokensOf(env Environment, grant string) ([]Token, error)
+	// AccountTokens lists the tokens of a class whose grants are for an account,
+	// newest first. Sealed is left out.
+	AccountTokens(env Environment, account string, class Class) ([]AccountToken, error)
+	// KnownTokens lists the tokens of class SharedRefresh that a principal made or was
+	// shown, oldest first, without Sealed.
+	KnownTokens(env Environment, principal string) ([]Token, error)
+	// ShownTo lists the principals that a token was shown to, by id.
+	ShownTo(env Environment, token string) ([]string, error)
+	// Connection reads what ties the app of a grant to its user.
+	Connection(env Environment, grant string) (Connection, error)
+	// Session looks a session up, whether it lives or not.
+	Session(env Environment, hash Hash) (Session, error)
+	// Sessions lists a principal's sessions, newest first.
+	Sessions(env Environment, principal string) ([]Session, error)
 	SigningKeys(env Environment) ([]SigningKey, error)
 	// MadeWith counts the codes and tokens made with a subkey (Token.KeyID) that may
 	// still be presented: neither expired nor revoked, nor is their grant. It may
@@ -211,6 +248,14 @@ type Writer interface {
 	// and passes over a token that is not known (any more): what is said of it came
 	// from memory and may be late.
 	MarkUsed(env Environment, token string, at time.Time) error
+	// MarkShown notes that a principal saw the value of a token; the first time counts.
+	// ErrNotFound.
+	MarkShown(env Environment, token, principal string, at time.Time) error
+	// PutSession inserts or replaces a session by its hash. ErrNotFound: no such
+	// principal.
+	PutSession(Session) error
+	// DeleteSession ends a session. ErrNotFound.
+	DeleteSession(env Environment, hash Hash) error
 	// Revoke is Flows.Revoke inside this transaction.
 	Revoke(Revocation) (Revocation, error)
 	Record(Event) error

@@ -14,6 +14,7 @@ const (
 	outcomeReused      = "reused"
 	outcomeRetried     = "retried"
 	outcomeOtherClient = "other_client"
+	outcomeMismatch    = "mismatch"
 )
 
 // completed fills in what the caller left open. An outcome other than ok is the

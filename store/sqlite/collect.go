@@ -29,13 +29,19 @@ func (s *Store) Collect(ctx context.Context, req store.Collect) (store.Collected
 	return do(ctx, s, func(t *tx) (store.Collected, error) { return t.collect(&req) })
 }
 
-// The last parameter of the first three is a limit.
+// The last parameter of the first five is a limit.
 const (
 	collectRevocations = `DELETE FROM revocation WHERE sequence IN (SELECT sequence FROM revocation
 		WHERE environment = ? AND expires > 0 AND expires <= ? ORDER BY expires LIMIT ?)`
 
 	collectTokens = `DELETE FROM token WHERE environment = ? AND id IN (SELECT id FROM token
 		WHERE environment = ? AND expires > 0 AND expires <= ? ORDER BY expires LIMIT ?)`
+
+	collectSessions = `DELETE FROM session WHERE environment = ? AND hash IN (SELECT hash FROM session
+		WHERE environment = ? AND expires <= ? ORDER BY expires LIMIT ?)`
+
+	collectCopies = `UPDATE token SET sealed = NULL WHERE environment = ? AND id IN (SELECT id FROM token
+		WHERE environment = ? AND sealed IS NOT NULL AND expires > 0 AND expires <= ? ORDER BY expires LIMIT ?)`
 
 	selectDueGrants = `SELECT id FROM grants WHERE environment = ? AND due <= ? ORDER BY due LIMIT ?`
 
@@ -62,6 +68,12 @@ const (
 func (t *tx) collect(req *store.Collect) (done store.Collected, err error) {
 	left, end := req.Limit, micros(req.Now.Add(-req.Keep))
 	if done.Revocations, err = t.collectRows(&left, collectRevocations, req.Environment, micros(req.Now)); err != nil {
+		return done, err
+	}
+	if done.Sessions, err = t.collectRows(&left, collectSessions, req.Environment, req.Environment, micros(req.Now)); err != nil {
+		return done, err
+	}
+	if done.Copies, err = t.collectRows(&left, collectCopies, req.Environment, req.Environment, micros(req.Now)); err != nil {
 		return done, err
 	}
 	if done.Tokens, err = t.collectRows(&left, collectTokens, req.Environment, req.Environment, end); err != nil {

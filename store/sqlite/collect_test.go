@@ -108,7 +108,7 @@ func (d traffic) begin(id string) error {
 		return err
 	}
 	_, err := d.s.RedeemCode(context.Background(), store.Redeem{
-		Environment: env, Code: hash("code " + id), Client: "app", Now: d.now(), Refresh: d.refresh(id),
+		Environment: env, Code: hash("code " + id), Client: "app", Now: d.now(), Token: d.refresh(id),
 	})
 	return err
 }

@@ -72,7 +72,7 @@ func refresh(secret string) store.Token {
 
 func redeem(s *Store, id, token string) error {
 	_, err := s.RedeemCode(context.Background(), store.Redeem{
-		Environment: env, Code: hash("code " + id), Client: "app", Now: now, Refresh: refresh(token),
+		Environment: env, Code: hash("code " + id), Client: "app", Now: now, Token: refresh(token),
 	})
 	return err
 }

@@ -36,6 +36,11 @@ func (t *tx) issue(req *store.Issue) (store.Standing, error) {
 			return store.Standing{}, fmt.Errorf("code: %w", err)
 		}
 	}
+	if req.Connection != nil {
+		if err := t.insertConnection(env, id, req.Connection); err != nil {
+			return store.Standing{}, fmt.Errorf("connection: %w", err)
+		}
+	}
 	for _, token := range req.Tokens {
 		if err := t.insertToken(env, id, &token); err != nil {
 			return store.Standing{}, fmt.Errorf("token: %w", err)
@@ -80,7 +85,12 @@ func (t *tx) insertGrant(g *store.Grant) error {
 }
 
 func (t *tx) insertCode(env store.Environment, grant string, c *store.Code) error {
-	_, err := t.exec(`INSERT INTO code (environment, hash, key_id, grant_id, expires) VALUES (?, ?, ?, ?, ?)`,
-		env, c.Hash[:], c.KeyID, grant, micros(c.Expires))
+	_, err := t.exec(`INSERT INTO code (environment, hash, key_id, grant_id, expires, challenge, redirect_uri) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		env, c.Hash[:], c.KeyID, grant, micros(c.Expires), c.Challenge, c.RedirectURI)
+	return err
+}
+
+func (t *tx) insertConnection(env store.Environment, grant string, c *store.Connection) error {
+	_, err := t.exec(`INSERT INTO connection (environment, grant_id, token, user_secret) VALUES (?, ?, ?, ?)`, env, grant, c.Token, c.UserSecret)
 	return err
 }

@@ -16,12 +16,13 @@ import (
 //  3. Used before: ErrResent within the grace, else its grant dies; ErrReplayed.
 //     That a code is old does not excuse its second use (RFC 6749 §4.1.2 sets
 //     no limit), hence before:
-//  4. Past its time, or its grant is: ErrExpired.
-//  5. Its grant is dead: ErrRevoked. The code is left as it was: it can become
+//  4. Issued with another challenge, redirect URI or grant: burnt; ErrMismatch.
+//  5. Past its time, or its grant is: ErrExpired.
+//  6. Its grant is dead: ErrRevoked. The code is left as it was: it can become
 //     good again only with the party whose disabling made it useless.
 //
-// The winner is who makes the conditional update; it meets 4 and 5 afterwards,
-// and an error there takes the update back.
+// The winner is who makes the conditional update; it meets 4 to 6 afterwards,
+// and an error in 5 and 6 takes the update back.
 func (s *Store) RedeemCode(ctx context.Context, req store.Redeem) (store.Standing, error) {
 	if req.Now.IsZero() {
 		return store.Standing{}, errNoInstant
@@ -30,10 +31,11 @@ func (s *Store) RedeemCode(ctx context.Context, req store.Redeem) (store.Standin
 }
 
 func (t *tx) redeem(req *store.Redeem) (store.Standing, error) {
-	var grant string
+	var grant, challenge, redirectURI string
 	var expires time.Time
-	err := t.get([]any{&grant, instant{&expires}},
-		`UPDATE code SET used = ?, used_by = ? WHERE environment = ? AND hash = ? AND used = 0 RETURNING grant_id, expires`,
+	err := t.get([]any{&grant, instant{&expires}, &challenge, &redirectURI},
+		`UPDATE code SET used = ?, used_by = ? WHERE environment = ? AND hash = ? AND used = 0
+		RETURNING grant_id, expires, challenge, redirect_uri`,
 		micros(req.Now), req.Client, req.Environment, req.Code[:])
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Standing{}, t.redeemUsed(req)
@@ -48,14 +50,16 @@ func (t *tx) redeem(req *store.Redeem) (store.Standing, error) {
 	switch {
 	case st.Client.ID != req.Client:
 		return store.Standing{}, t.settle(t.redeemEvent(req, grant, outcomeOtherClient), store.ErrOtherClient)
+	case challenge != req.Challenge, redirectURI != req.RedirectURI, req.Grant != "" && grant != req.Grant:
+		return store.Standing{}, t.settle(t.redeemEvent(req, grant, outcomeMismatch), store.ErrMismatch)
 	case !req.Now.Before(expires), ended(st.Grant.Expires, req.Now):
 		return store.Standing{}, fmt.Errorf("code: %w", store.ErrExpired)
 	case st.Dead():
 		return store.Standing{}, fmt.Errorf("grant of the code: %w", store.ErrRevoked)
 	}
-	if req.Refresh.Hash != (store.Hash{}) {
-		if err := t.insertToken(req.Environment, grant, &req.Refresh); err != nil {
-			return store.Standing{}, fmt.Errorf("refresh token: %w", err)
+	if req.Token.Hash != (store.Hash{}) {
+		if err := t.insertToken(req.Environment, grant, &req.Token); err != nil {
+			return store.Standing{}, fmt.Errorf("token: %w", err)
 		}
 	}
 	return st, t.redeemEvent(req, grant, outcomeOK)

@@ -72,6 +72,9 @@ func (t *tx) revokeGrant(rev store.Revocation) (store.Revocation, bool, error) {
 		return rev, false, err
 	}
 	if changed != 0 {
+		if err := t.destroyCopies(rev); err != nil {
+			return rev, false, err
+		}
 		return rev, true, t.log(rev)
 	}
 	dead := store.Revocation{Environment: rev.Environment, Kind: rev.Kind, Target: rev.Target}
@@ -106,6 +109,9 @@ func (t *tx) revokeToken(rev store.Revocation) (store.Revocation, bool, error) {
 			return dead, false, err
 		}
 	}
+	if err := t.destroyCopies(rev); err != nil {
+		return rev, false, err
+	}
 	return rev, true, t.log(rev)
 }
 
@@ -122,6 +128,9 @@ func (t *tx) raise(rev store.Revocation) (store.Revocation, error) {
 	}
 	if changed == 0 {
 		return rev, store.ErrNotFound
+	}
+	if err := t.destroyCopies(rev); err != nil {
+		return rev, err
 	}
 	return rev, t.log(rev)
 }

@@ -24,12 +24,13 @@ func principalInto(p *store.Principal) []any {
 }
 
 const clientColumns = `c.environment, c.id, c.name, c.secret_hash, c.max_scopes, c.status, c.source,
-	c.epoch, c.rights, c.created`
+	c.epoch, c.rights, c.created, c.description, c.owner, c.public, c.exchange, c.redirect_uris, c.pkce_optional, c.state_optional`
 
 func clientInto(c *store.Client) []any {
 	return []any{
 		(*string)(&c.Environment), &c.ID, &c.Name, &c.SecretHash, words{&c.MaxScopes},
 		(*string)(&c.Status), (*string)(&c.Source), &c.Epoch, &c.Rights, instant{&c.Created},
+		&c.Description, &c.Owner, &c.Public, &c.Exchange, words{&c.RedirectURIs}, &c.PKCEOptional, &c.StateOptional,
 	}
 }
 
@@ -63,14 +64,24 @@ func grantInto(g *store.Grant) []any {
 }
 
 const tokenColumns = `t.environment, t.id, t.hash, t.class, t.grant_id, t.key_id, t.nonce, t.created, t.expires,
-	t.revoked, t.successor, t.rotated, t.retries, t.label, t.networks, t.rate_requests, t.rate_per, t.used`
+	t.revoked, t.successor, t.rotated, t.retries, t.label, t.networks, t.rate_requests, t.rate_per, t.used, t.creator`
 
 func tokenInto(t *store.Token) []any {
 	return []any{
 		(*string)(&t.Environment), &t.ID, digest{&t.Hash}, (*string)(&t.Class), &t.Grant, &t.KeyID, &t.Nonce,
 		instant{&t.Created}, instant{&t.Expires}, instant{&t.Revoked},
 		digest{&t.Successor}, instant{&t.Rotated}, &t.Retries,
-		&t.Label, networks{&t.Networks}, &t.Rate.Requests, span{&t.Rate.Per}, instant{&t.Used},
+		&t.Label, networks{&t.Networks}, &t.Rate.Requests, span{&t.Rate.Per}, instant{&t.Used}, &t.Creator,
+	}
+}
+
+const sessionColumns = `s.environment, s.hash, s.key_id, s.id, s.principal, s.epoch, s.created, s.authenticated, s.seen, s.expires,
+	s.address, s.agent`
+
+func sessionInto(s *store.Session) []any {
+	return []any{
+		(*string)(&s.Environment), digest{&s.Hash}, &s.KeyID, &s.ID, &s.Principal, &s.Epoch,
+		instant{&s.Created}, instant{&s.Authenticated}, instant{&s.Seen}, instant{&s.Expires}, &s.Address, &s.Agent,
 	}
 }
 

@@ -39,10 +39,10 @@ func (t *tx) insertToken(env store.Environment, grant string, token *store.Token
 	token.Environment, token.Grant = env, grant
 	token.Created, token.Expires = kept(token.Created), kept(token.Expires)
 	_, err := t.exec(`INSERT INTO token (environment, id, hash, class, grant_id, key_id, nonce, created, expires,
-		label, networks, rate_requests, rate_per) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		label, networks, rate_requests, rate_per, creator, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		env, token.ID, token.Hash[:], token.Class, grant, token.KeyID, token.Nonce,
 		micros(token.Created), micros(token.Expires),
-		token.Label, spelled(token.Networks), token.Rate.Requests, token.Rate.Per.Microseconds())
+		token.Label, spelled(token.Networks), token.Rate.Requests, token.Rate.Per.Microseconds(), token.Creator, token.Sealed)
 	return err
 }
 

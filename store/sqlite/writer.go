@@ -45,10 +45,15 @@ func (w writer) PutPrincipal(p store.Principal) error {
 
 func (w writer) PutClient(c store.Client) error {
 	return w.put("client", `INSERT INTO client
-		(environment, id, name, secret_hash, max_scopes, status, source, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		(environment, id, name, secret_hash, max_scopes, status, source, created,
+			description, owner, public, exchange, redirect_uris, pkce_optional, state_optional)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET name = excluded.name, secret_hash = excluded.secret_hash,
-			max_scopes = excluded.max_scopes, status = excluded.status, source = excluded.source, created = excluded.created`,
-		c.Environment, c.ID, c.Name, c.SecretHash, joined(c.MaxScopes), c.Status, c.Source, micros(c.Created))
+			max_scopes = excluded.max_scopes, status = excluded.status, source = excluded.source, created = excluded.created,
+			description = excluded.description, owner = excluded.owner, public = excluded.public, exchange = excluded.exchange,
+			redirect_uris = excluded.redirect_uris, pkce_optional = excluded.pkce_optional, state_optional = excluded.state_optional`,
+		c.Environment, c.ID, c.Name, c.SecretHash, joined(c.MaxScopes), c.Status, c.Source, micros(c.Created),
+		c.Description, c.Owner, c.Public, c.Exchange, joined(c.RedirectURIs), c.PKCEOptional, c.StateOptional)
 }
 
 func (w writer) PutAccount(a store.Account) error {

@@ -282,7 +282,7 @@ var historyCases = []testCase{
 func (w *world) recordRedeem(h *History, asked Asked, secret string, grace time.Duration) {
 	h.Call(asked, func() any {
 		_, err := w.redeem(asked.Grant, func(r *store.Redeem) {
-			r.Client, r.Now, r.ResendGrace, r.Refresh = asked.Client, asked.Now, grace, refresh(secret)
+			r.Client, r.Now, r.ResendGrace, r.Token = asked.Client, asked.Now, grace, refresh(secret)
 		})
 		if err != nil {
 			return Answer{Err: known(err)}

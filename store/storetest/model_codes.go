@@ -76,7 +76,7 @@ func (m *model) redeem(id string) {
 	secret := m.name("redeemed")
 	token := m.refresh(secret)
 	_, err := m.RedeemCode(m.ctx, store.Redeem{Environment: env, Code: hash("code " + id), Client: m.run + client, Now: m.now,
-		ResendGrace: grace, Refresh: token, Retain: retain})
+		ResendGrace: grace, Token: token, Retain: retain})
 	want := m.redeemed(m.grants[id], client, grace)
 	m.answers(err, want)
 	if want == nil {

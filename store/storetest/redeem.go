@@ -28,7 +28,7 @@ var redeemCases = []testCase{
 	}},
 	{"winner without a refresh token", func(w *world) {
 		w.issue("g")
-		_, err := w.redeem("g", func(r *store.Redeem) { r.Refresh = store.Token{} })
+		_, err := w.redeem("g", func(r *store.Redeem) { r.Token = store.Token{} })
 		w.must(err)
 		w.view(func(r store.Reader) error {
 			tokens, err := r.TokensOf(env, "g")
@@ -160,7 +160,7 @@ var redeemCases = []testCase{
 	{"fifty at once have one winner", func(w *world) {
 		w.issue("g")
 		errs := race(50, func(i int) error {
-			_, err := w.redeem("g", func(r *store.Redeem) { r.Refresh = refresh(fmt.Sprintf("racer %d", i)) })
+			_, err := w.redeem("g", func(r *store.Redeem) { r.Token = refresh(fmt.Sprintf("racer %d", i)) })
 			return err
 		})
 		won := 0

@@ -135,7 +135,7 @@ func (w *world) issueTo(g store.Grant) store.Standing {
 func (w *world) redeem(id string, change ...func(*store.Redeem)) (store.Standing, error) {
 	req := store.Redeem{
 		Environment: env, Code: hash("code " + id), Client: app, Now: now,
-		ResendGrace: 5 * time.Second, Refresh: refresh("redeemed " + id), Retain: retain,
+		ResendGrace: 5 * time.Second, Token: refresh("redeemed " + id), Retain: retain,
 	}
 	for _, c := range change {
 		c(&req)
