@@ -25,8 +25,10 @@ type exchange struct {
 	requestID string
 	endpoint  string
 	private   bool // the endpoint asks for credentials
+	page      bool // a person looks at the answer
 
 	client string // once authenticated
+	person string // who is signed in, once known
 	grant  string // once known
 	named  string // the client that wants to authenticate, if there is one
 	wrong  string // whose secret is wrong, where there are two
@@ -98,12 +100,20 @@ func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange)
 			err = methodNotAllowed(allow)
 		}
 		if err != nil {
-			answer = asOAuthError(err).response()
+			answer = i.refusal(x, err)
 			i.refused(x, err)
 		}
 		i.record(x, endpoint, answer.status, err)
 		answer.write(w)
 	})
+}
+
+// refusal is the answer to an error, in the form of who asks.
+func (i *Issuer) refusal(x *exchange, err error) response {
+	if x.page {
+		return i.errorPage(asOAuthError(err))
+	}
+	return asOAuthError(err).response()
 }
 
 // privateEndpoints are those that ask for credentials.
@@ -153,6 +163,7 @@ func (i *Issuer) record(x *exchange, endpoint string, status int, err error) {
 		}
 	}
 	optional("client", x.client)
+	optional("user", x.person)
 	optional("grant", x.grant)
 	optional("request_id", x.requestID)
 	if err != nil {

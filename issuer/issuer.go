@@ -26,6 +26,7 @@ const (
 	pathJWKS       = "/oauth2/jwks"
 	pathSelf       = "/token/self"
 	pathProblems   = "/problems/"
+	pathAssets     = "/assets/"
 )
 
 // Options are what an Issuer needs. All fields are required unless they say
@@ -83,8 +84,10 @@ type Issuer struct {
 	now       func() time.Time
 	log       *zap.Logger
 
-	throttle *Throttle
-	mux      *http.ServeMux
+	throttle   *Throttle
+	sameOrigin *http.CrossOriginProtection
+	base       string // path of the URL
+	mux        *http.ServeMux
 }
 
 // New returns an Issuer. The Authority must be open.
@@ -106,7 +109,7 @@ func New(o Options) (*Issuer, error) {
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
 		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, now: o.Now, log: o.Log,
-		throttle: o.Throttle,
+		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
 	}
 	i.mux = i.routes(base.Path)
 	return i, nil
@@ -180,6 +183,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.handle("revoke", post, i.revoke))
 	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
+	mux.Handle(base+pathAssets+"{file}", i.handle("assets", get, i.asset))
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
 	return mux

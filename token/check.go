@@ -94,7 +94,7 @@ func (a *Authority) lookUp(s *settings, raw string) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	if opaque.Class != store.Personal {
+	if opaque.Class != store.Personal && opaque.Class != store.ExchangeAccess {
 		return Facts{}, &Invalid{Reason: ReasonClass, Proven: true, Detail: "a " + string(opaque.Class) + " token is not an access token"}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)

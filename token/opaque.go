@@ -27,13 +27,18 @@ const (
 
 // Classes of opaque tokens beside those of package store.
 const (
-	ClassCode   store.Class = "code"   // authorization code (RFC 6749 §1.3.1)
-	ClassSecret store.Class = "secret" // client secret that we generated
+	ClassCode       store.Class = "code"       // authorization code (RFC 6749 §1.3.1)
+	ClassAccessCode store.Class = "accesscode" // the same of the access code exchange
+	ClassSecret     store.Class = "secret"     // client secret that we generated
+	ClassSession    store.Class = "session"    // cookie of a person who is signed in
 )
 
 // opaqueClasses are all classes there are. None is the beginning of another
 // with its underscore, so the order does not matter.
-var opaqueClasses = [...]store.Class{store.Refresh, store.Personal, ClassCode, ClassSecret}
+var opaqueClasses = [...]store.Class{
+	store.Refresh, store.Personal, store.SharedRefresh, store.ExchangeAccess,
+	ClassCode, ClassAccessCode, ClassSecret, ClassSession,
+}
 
 // Refusals of ParseOpaque, made once: whoever floods us with made-up tokens
 // makes no garbage.

@@ -1,0 +1,71 @@
+package issuer
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
+)
+
+// pageResponse is a page for people. Nothing of it may be framed, kept or run:
+// there is no script, and forms go to us alone, or where formAction says. (Chromium
+// asks that of redirects after a form too.)
+func pageResponse(status int, body []byte, formAction ...string) response {
+	policy := "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+	return response{
+		status: status, contentType: "text/html; charset=utf-8", body: body,
+		header: map[string]string{
+			"Content-Security-Policy": strings.Join(append([]string{policy}, formAction...), " "),
+			"X-Frame-Options":         "DENY",
+		},
+	}
+}
+
+// seeOther sends a browser on with a GET, whatever it came with (RFC 9110 §15.4.4).
+func seeOther(location string) response {
+	return response{status: http.StatusSeeOther, header: map[string]string{"Location": location}}
+}
+
+// handlePage is handle for people: what goes wrong is answered with a page, and a
+// form that another site sent is refused (it has no business here, with or
+// without a session).
+func (i *Issuer) handlePage(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
+	checked := func(x *exchange) (response, error) {
+		x.page = true
+		if err := i.sameOrigin.Check(x.Request); err != nil {
+			return response{}, &oauthError{
+				status: http.StatusForbidden, code: codeInvalidRequest, cause: err,
+				description: "this form was sent by another site; it changes nothing",
+			}
+		}
+		return serve(x)
+	}
+	return i.handle(endpoint, methods, checked)
+}
+
+// errorPage says what went wrong to a person.
+func (i *Issuer) errorPage(e *oauthError) response {
+	answer := pageResponse(e.status, pages.Error(pages.ErrorData{
+		Layout: i.layout("Something went wrong"), Status: e.status, Says: e.description,
+	}))
+	for name, value := range e.response().header {
+		if name != "WWW-Authenticate" { // a browser would ask for a password of its own
+			answer.header[name] = value
+		}
+	}
+	return answer
+}
+
+// layout is what all pages have in common.
+func (i *Issuer) layout(title string) pages.Layout {
+	return pages.Layout{Title: title, Environment: string(i.environment), Base: i.base}
+}
+
+// asset is a file that pages need.
+func (i *Issuer) asset(x *exchange) (response, error) {
+	file, known := pages.Asset(x.PathValue("file"))
+	if !known {
+		return notFound(x)
+	}
+	return response{status: http.StatusOK, contentType: file.ContentType, cache: "public, max-age=31536000, immutable", body: file.Body}, nil
+}

@@ -1,0 +1,79 @@
+// Package pages writes the pages for people: from data to HTML, and nothing else.
+// It knows neither requests nor the store. A page works without scripts.
+package pages
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"net/http"
+)
+
+//go:embed templates
+var templates embed.FS
+
+//go:embed style.css
+var style []byte
+
+// Layout is what all pages have in common.
+type Layout struct {
+	Title       string
+	Environment string // "sandbox" stands on each page, so that nobody takes it for the real thing
+	Base        string // path of the issuer's URL
+	User        string // name of who is signed in; empty: nobody
+	CSRF        string // of the session, for the form that signs out
+}
+
+// Style is the address of the style sheet.
+func (l Layout) Style() string { return l.Base + "/assets/" + styleName }
+
+// styleName changes with the file, so that browsers may keep it for ever.
+var styleName = func() string {
+	sum := sha256.Sum256(style)
+	return "style-" + hex.EncodeToString(sum[:6]) + ".css"
+}()
+
+// File is what a page needs beside itself.
+type File struct {
+	ContentType string
+	Body        []byte
+}
+
+// Asset returns a file by its name.
+func Asset(name string) (File, bool) {
+	if name == styleName {
+		return File{"text/css; charset=utf-8", style}, true
+	}
+	return File{}, false
+}
+
+// page parses a template together with the layout that it fills.
+func page(name string) *template.Template {
+	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": func(status int) string { return http.StatusText(status) }}).
+		ParseFS(templates, "templates/layout.html", "templates/"+name))
+}
+
+// write executes a template. Templates are part of the program: an error in one
+// is a bug, and tests execute all of them.
+func write(t *template.Template, data any) []byte {
+	var out bytes.Buffer
+	if err := t.Execute(&out, data); err != nil {
+		panic(fmt.Sprintf("page: %v", err))
+	}
+	return out.Bytes()
+}
+
+var errorPage = page("error.html")
+
+// ErrorData is what went wrong.
+type ErrorData struct {
+	Layout
+	Status int
+	Says   string
+}
+
+// Error says what went wrong.
+func Error(d ErrorData) []byte { return write(errorPage, d) }
