@@ -18,6 +18,9 @@ const issueMargin = 10 * time.Second
 // refresh token: who has the secret needs none (§4.4.3).
 func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (response, error) {
 	client := &own.Client
+	if client.Public {
+		return response{}, oauthRefusal(codeUnauthorizedClient, "a public client has no rights of its own: a user must grant it some")
+	}
 	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err
