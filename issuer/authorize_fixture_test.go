@@ -34,7 +34,11 @@ const (
 // newPeople opens a bank with people and their apps.
 func newPeople(t testing.TB) *bank {
 	t.Helper()
-	b := newBank(t, nil)
+	return newPeopleOn(t, newBank(t, nil))
+}
+
+func newPeopleOn(t testing.TB, b *bank) *bank {
+	t.Helper()
 	client := func(id, secret string, adjust func(*store.Client), uris ...string) store.Client {
 		c := b.client(id, secret, "read:accounts", "all:eft", "admin:eft")
 		c.Name, c.RedirectURIs = "The "+id, uris
