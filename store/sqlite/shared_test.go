@@ -116,14 +116,15 @@ func TestOnlyWhatIsAlikeIsShared(t *testing.T) {
 		"no scopes":               func(r *store.Issue) { r.Grant.Scopes = nil },
 		"no accounts":             func(r *store.Issue) { r.Grant.Accounts = nil },
 		"more accounts":           func(r *store.Issue) { r.Grant.Accounts = []string{"1001", "1002"} },
-		"a later end":             func(r *store.Issue) { r.Grant.Expires = now.Add(time.Hour + day + time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) { wantShared(t, s, name, name, change) })
 	}
-	// The latest is shared, the longer one of those that are alike.
-	wantShared(t, s, "last", "a later end")
+	wantShared(t, s, "second", "first")
 	wantShared(t, s, "alone", "alone", func(r *store.Issue) { r.Share = 0 })
-	wantShared(t, s, "still", "a later end")
+	wantShared(t, s, "third", "first")
+	// Who needs a later end gets it, and others with him.
+	wantShared(t, s, "longer", "longer", func(r *store.Issue) { r.Grant.Expires = now.Add(time.Hour + day + time.Microsecond) })
+	wantShared(t, s, "last", "longer")
 }
 
 // What is not shared any more, and what is.
