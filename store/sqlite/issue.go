@@ -67,17 +67,23 @@ func (t *tx) newGrant(req *store.Issue) (store.Standing, error) {
 // newStanding is what standing would read of a grant that was inserted like that.
 // Its epoch is missing.
 func (t *tx) newStanding(g *store.Grant) (store.Standing, error) {
-	st := store.Standing{Grant: store.Grant{
-		Environment: g.Environment, ID: g.ID, Principal: g.Principal, Client: g.Client,
-		Created: kept(g.Created), Expires: kept(g.Expires),
-	}}
-	if len(g.Scopes) > 0 {
-		st.Grant.Scopes = g.Scopes
-	}
+	st := store.Standing{Grant: filed(g)}
 	if err := t.addParties(&st); err != nil || len(g.Accounts) == 0 {
 		return st, err
 	}
 	return st, t.addAccounts(&st)
+}
+
+// filed is what a grant that was inserted is read as, but for its accounts.
+func filed(g *store.Grant) store.Grant {
+	f := store.Grant{
+		Environment: g.Environment, ID: g.ID, Principal: g.Principal, Client: g.Client,
+		Created: kept(g.Created), Expires: kept(g.Expires),
+	}
+	if len(g.Scopes) > 0 {
+		f.Scopes = g.Scopes
+	}
+	return f
 }
 
 // insertGrant records a grant that is alive, whatever the argument says. Its

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -15,9 +16,8 @@ const maxShared = 10_000
 // shared are the living grants that were made to be shared (store.Issue.Share).
 // Like parties it is the committer's alone: what is revoked or collected leaves
 // it, and what is rolled back empties it. It may lack a grant, which costs a new
-// one, but never has one that is not in the database. Nothing of a grant changes
-// but that, so a change of its parties leaves it here: what it stands on is read
-// anew for each call.
+// one, but never has one that is not in the database. A change of its parties
+// changes nothing of a grant: whether it still stands is asked at each call.
 type shared struct {
 	grants map[likeness]sharedGrant
 	of     map[party]likeness // by the grant's id
@@ -35,9 +35,17 @@ type sharedGrant struct {
 	created, expires time.Time
 }
 
-// likenessOf quotes all its parts, so that none of them can run into the next.
+// likenessOf writes the length of all its parts before them, so that none can
+// run into the next.
 func likenessOf(g *store.Grant) likeness {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q", g.Environment, g.Principal, g.Client, g.Scopes, g.Accounts))
+	text := make([]byte, 0, 512)
+	for _, list := range [][]string{{string(g.Environment), g.Principal, g.Client}, g.Scopes, g.Accounts} {
+		text = binary.AppendUvarint(text, uint64(len(list)))
+		for _, part := range list {
+			text = append(binary.AppendUvarint(text, uint64(len(part))), part...)
+		}
+	}
+	return sha256.Sum256(text)
 }
 
 func (s *shared) remember(like likeness, g *store.Grant) {
@@ -109,9 +117,14 @@ func (t *tx) sharedStanding(like likeness, asked *store.Grant) (store.Standing, 
 	if !ok || known.expires.Before(asked.Expires) {
 		return store.Standing{}, false, nil
 	}
-	grant := *asked
-	grant.ID, grant.Created, grant.Expires = known.id, known.created, known.expires
-	st, err := t.newStanding(&grant)
-	st.Grant.Epoch = known.epoch
-	return st, err == nil && !st.Dead(), err
+	grant := filed(asked)
+	grant.ID, grant.Epoch, grant.Created, grant.Expires = known.id, known.epoch, known.created, known.expires
+	grant.Accounts = asked.Accounts
+	st, err := t.parties.standing(like, func() (store.Standing, error) { return t.newStanding(&grant) })
+	if err != nil {
+		return store.Standing{}, false, err
+	}
+	grant.Accounts = st.Grant.Accounts
+	st.Grant = grant
+	return st, !st.Dead(), nil
 }

@@ -163,6 +163,7 @@ func TestSharedGrantAfterAChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := opened(t, Options{})
 			wantShared(t, s, "first", "first")
+			wantShared(t, s, "second", "first")
 			wantShared(t, s, "other", "other", func(r *store.Issue) { r.Grant.Scopes = nil })
 			test.change(t, s)
 			wantShared(t, s, "next", test.want)
@@ -176,6 +177,7 @@ func TestSharedGrantAfterAChange(t *testing.T) {
 func TestSharedGrantStandsOnThePresent(t *testing.T) {
 	s := opened(t, Options{})
 	wantShared(t, s, "first", "first")
+	wantShared(t, s, "second", "first")
 	revoke(t, s, store.KindClientRights, "app")
 	err := s.Update(t.Context(), func(w store.Writer) error {
 		return errors.Join(w.DeleteBinding(env, "ann", "1001"),
@@ -193,6 +195,7 @@ func TestSharedGrantStandsOnThePresent(t *testing.T) {
 func TestDisabledPartyGetsNoSharedGrant(t *testing.T) {
 	s := opened(t, Options{})
 	wantShared(t, s, "first", "first")
+	wantShared(t, s, "second", "first")
 	for _, status := range []store.Status{store.Disabled, store.Active} {
 		if err := s.Update(t.Context(), func(w store.Writer) error {
 			return w.PutClient(store.Client{Environment: env, ID: "app", Status: status})
@@ -323,6 +326,25 @@ func TestMemoryOfSharedGrantsIsBounded(t *testing.T) {
 		s.remember(likenessOf(&g), &g)
 		if len(s.grants) > maxShared || len(s.of) != len(s.grants) {
 			t.Fatalf("%d grants and %d names after %d", len(s.grants), len(s.of), i+1)
+		}
+	}
+	var p parties
+	for i := range 3 * maxShared {
+		g := store.Grant{Environment: env, Scopes: []string{fmt.Sprint(i)}}
+		few := func() (store.Standing, error) {
+			return store.Standing{Grant: store.Grant{Accounts: make([]string, i%3)}, Accounts: make([]store.Standpoint, i%3)}, nil
+		}
+		if _, err := p.standing(likenessOf(&g), few); err != nil {
+			t.Fatal(err)
+		}
+		accounts := 0
+		if i%1000 == 0 {
+			for _, st := range p.standings {
+				accounts += len(st.Accounts)
+			}
+		}
+		if len(p.standings) > maxParties || accounts > maxParties {
+			t.Fatalf("%d standings with %d accounts after %d", len(p.standings), accounts, i+1)
 		}
 	}
 	// One that takes another's place takes its name away too.

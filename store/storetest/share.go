@@ -112,7 +112,9 @@ var shareCases = []testCase{
 		}
 	}},
 	{"shared or not, it carries present rights", func(w *world) {
-		w.share(sharing("g", full, part))
+		for _, id := range []string{"f", "g"} {
+			w.equal("accounts", len(w.share(sharing(id, full, part)).Accounts), 2)
+		}
 		rev := w.kill(store.KindClientRights, app)
 		less := client(env, app)
 		less.MaxScopes = []string{"less"}
@@ -123,8 +125,13 @@ var shareCases = []testCase{
 		w.equal("rights", st.Rights(), rev.Number)
 		w.equal("most", st.Client.MaxScopes, less.MaxScopes)
 		w.equal("accounts", len(st.Accounts), 1)
+		off := account(env, part)
+		off.Status = store.Disabled
+		w.update(func(x store.Writer) error { return x.PutAccount(off) })
+		w.equal("accounts after one was disabled", len(w.share(sharing("i", full, part)).Accounts), 0)
 	}},
 	{"disabled party shares nothing", func(w *world) {
+		w.share(sharing("f"))
 		w.share(sharing("g"))
 		w.disable(app, store.Disabled)
 		_, err := w.Issue(w.ctx, sharing("h"))
