@@ -332,7 +332,7 @@ func TestMemoryOfSharedGrantsIsBounded(t *testing.T) {
 	for i := range 3 * maxShared {
 		g := store.Grant{Environment: env, Scopes: []string{fmt.Sprint(i)}}
 		few := func() (store.Standing, error) {
-			return store.Standing{Grant: store.Grant{Accounts: make([]string, i%3)}, Accounts: make([]store.Standpoint, i%3)}, nil
+			return store.Standing{Grant: store.Grant{Accounts: make([]string, i%7)}, Accounts: make([]store.Standpoint, i%7)}, nil
 		}
 		if _, err := p.standing(likenessOf(&g), few); err != nil {
 			t.Fatal(err)
