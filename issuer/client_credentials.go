@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
-// issueMargin is how much longer than an access token's lifetime its grant
-// lives: the lifetime begins after COMMIT, and no token may outlive its grant.
+// issueMargin is how much longer than an access token's lifetime its grant lives
+// at least: the lifetime begins after COMMIT, and no token may outlive its grant.
 const issueMargin = 10 * time.Second
 
 // shareFor is how much longer a client's own grant lives than its first token,
