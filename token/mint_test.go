@@ -16,6 +16,7 @@ import (
 type mint struct {
 	minting sync.WaitGroup
 	stop    chan struct{}
+	stopped sync.Once
 	minted  chan struct{} // holds something if there is a new one
 
 	mu  sync.Mutex
@@ -41,7 +42,7 @@ func (m *mint) before() []Minted {
 }
 
 func (m *mint) end() []Minted {
-	close(m.stop)
+	m.stopped.Do(func() { close(m.stop) })
 	m.minting.Wait()
 	return m.all
 }
@@ -69,8 +70,8 @@ func eachWayToMint(t *testing.T, test func(t *testing.T, n *node, share time.Dur
 	t.Run("a shared grant", func(t *testing.T) { test(t, openNode(t), 24*time.Hour) })
 }
 
-// openMint has four mint.
-func (n *node) openMint(share time.Duration) *mint {
+// openMint has four mint, until the test ends at the latest.
+func (n *node) openMint(t testing.TB, share time.Duration) *mint {
 	m := &mint{stop: make(chan struct{}), minted: make(chan struct{}, 1)}
 	for range 4 {
 		m.minting.Go(func() {
@@ -88,6 +89,7 @@ func (n *node) openMint(share time.Duration) *mint {
 			}
 		})
 	}
+	t.Cleanup(func() { m.end() })
 	return m
 }
 
@@ -107,7 +109,7 @@ func mintAgainstChangesOfRights(t *testing.T, n *node, share time.Duration) {
 	}
 	history := []era{{0, "all:a"}}
 
-	m := n.openMint(share)
+	m := n.openMint(t, share)
 	for k := range changes {
 		m.before()
 		ceiling := ceilings[k%len(ceilings)]
@@ -178,7 +180,7 @@ func changeRights(tx store.Writer, which int, ceiling []string, now time.Time) (
 func TestMintAgainstKills(t *testing.T) { eachWayToMint(t, mintAgainstKills) }
 
 func mintAgainstKills(t *testing.T, n *node, share time.Duration) {
-	m := n.openMint(share)
+	m := n.openMint(t, share)
 	targets := []struct {
 		kind   store.Kind
 		target string
@@ -221,7 +223,7 @@ func mintAgainstKills(t *testing.T, n *node, share time.Duration) {
 // Whoever asks later gets another one, and a token that lives.
 func TestMintAgainstRevocationsOfTheSharedGrant(t *testing.T) {
 	n := openNode(t)
-	m := n.openMint(24 * time.Hour)
+	m := n.openMint(t, 24*time.Hour)
 	revoked := map[string]bool{}
 	for len(revoked) < 30 {
 		before := m.before()
