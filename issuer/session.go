@@ -16,7 +16,6 @@ import (
 
 const (
 	sessionLife  = 12 * time.Hour   // however much it is used
-	sessionIdle  = time.Hour        // since it was last used
 	sessionTouch = time.Minute      // how exactly its last use is known
 	stepUpLife   = 60 * time.Second // how long a password counts as just given
 )
@@ -92,16 +91,11 @@ func (i *Issuer) person(x *exchange) (*person, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read session: %w", err)
-	case !p.lives(x.now):
+	case !p.session.Lives(&p.user, x.now):
 		return nil, nil
 	}
 	x.person = p.user.ID
 	return p, i.touch(x, p)
-}
-
-func (p *person) lives(now time.Time) bool {
-	return now.Before(p.session.Expires) && now.Sub(p.session.Seen) < sessionIdle &&
-		p.user.Kind == store.User && p.user.Status == store.Active && p.session.Epoch >= p.user.Epoch
 }
 
 // touch notes that a session is used, once a minute.

@@ -29,7 +29,7 @@ func TestSessionEnds(t *testing.T) {
 				v.get(pathLogin)
 			}
 		}, true},
-		"unused for an hour": {func(b *bank, _ *visitor) { b.clock.advance(sessionIdle) }, true},
+		"unused for an hour": {func(b *bank, _ *visitor) { b.clock.advance(store.SessionIdle) }, true},
 		"user revoked": {func(b *bank, _ *visitor) {
 			b.revokePrincipal(aliceID)
 		}, true},
