@@ -92,7 +92,7 @@ func (b *bank) signIn(user string) browser {
 		b.Fatal(err)
 	}
 	x := &exchange{Request: httptest.NewRequest("POST", "/login", nil), now: b.clock.Now(), ip: "127.0.0.1"}
-	line, err := b.issuer.startSession(context.Background(), x, &p)
+	line, err := b.issuer.startSession(x, &p)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -172,17 +172,6 @@ func (a *answer) wantBack(t testing.TB, b *bank, uri, code, state string) {
 	got := a.back(t, uri)
 	if got.Get("error") != code || got.Get("state") != state || got.Get("iss") != b.options.URL || got.Has("code") {
 		t.Errorf("got %v, want the error %s, state %q and iss", got, code, state)
-	}
-}
-
-// wantPage checks a page with an error, from which nobody is sent anywhere.
-func (a *answer) wantPage(t testing.TB, status int, says string) {
-	t.Helper()
-	if a.status != status || !strings.Contains(a.body, says) || a.header.Get("Location") != "" {
-		t.Errorf("got %d, Location %q:\n%s\nwant %d and a page that says %q", a.status, a.header.Get("Location"), a.body, status, says)
-	}
-	if got := a.header.Get("Content-Type"); got != "text/html; charset=utf-8" {
-		t.Errorf("Content-Type %q", got)
 	}
 }
 

@@ -10,9 +10,10 @@ import (
 )
 
 // Bounds of an authorization request, in bytes. A longer one is answered by a
-// page: state goes back as it came or not at all.
+// page: state goes back as it came or not at all. The query must find its way
+// through the sign-in page (maxNext).
 const (
-	maxAuthorizeQuery = 16 << 10
+	maxAuthorizeQuery = 7 << 10
 	maxState          = 4 << 10
 )
 
@@ -48,7 +49,7 @@ type authorization struct {
 func (i *Issuer) readAuthorization(x *exchange) (*authorization, error) {
 	query := x.URL.RawQuery
 	if len(query) > maxAuthorizeQuery {
-		return nil, invalidRequest("the request that the app sent you with is longer than 16 KiB")
+		return nil, invalidRequest("the request that the app sent you with is longer than 7 KiB")
 	}
 	f, repeated, err := parsePairs(query)
 	if err != nil {

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,10 +57,7 @@ func (i *Issuer) offerOf(x *exchange, a *authorization, p *person) (*offer, erro
 			return nil
 		}
 		owner, err := tx.Principal(i.environment, a.client.Owner)
-		o.owner = owner.Name
-		if o.owner == "" {
-			o.owner = a.client.Owner
-		}
+		o.owner = cmp.Or(owner.Name, a.client.Owner)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
@@ -165,19 +163,11 @@ func accountField(id string) string { return "account:" + id }
 
 // consentPage asks. A problem is what was wrong with the form that was sent.
 func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer, problem pages.ConsentProblem) response {
-	layout := i.layout("Allow access")
-	layout.User, layout.CSRF = shownText(p.user.Name, maxShownName), p.csrf
-	if layout.User == "" {
-		layout.User = p.user.ID
-	}
 	d := pages.ConsentData{
-		Layout: layout, Action: x.URL.RequestURI(), Problem: problem,
-		App: shownText(a.client.Name, maxShownName), Description: shownText(a.client.Description, maxShownText),
+		Layout: i.layoutFor("Allow access", p), Action: x.URL.RequestURI(), Problem: problem,
+		App: cmp.Or(shownText(a.client.Name, maxShownName), a.client.ID), Description: shownText(a.client.Description, maxShownText),
 		Owner: shownText(o.owner, maxShownName), Destination: destination(a.redirectURI),
 		Scopes: i.shownScopes(o.scopes), Accounts: shownAccounts(i.policy(), o.accounts),
-	}
-	if d.App == "" {
-		d.App = a.client.ID
 	}
 	d.Lacks = lacking(d.Scopes)
 	for _, duration := range consentDurations {

@@ -25,6 +25,7 @@ type Layout struct {
 	Base        string // path of the issuer's URL
 	User        string // name of who is signed in; empty: nobody
 	CSRF        string // of the session, for the form that signs out
+	Wide        bool   // the page holds tables
 }
 
 // Style is the address of the style sheet.
