@@ -10,11 +10,15 @@ import (
 // client's own id. So clients, service accounts and users share their ids: who
 // reads a token's sub must know whose it is.
 
+// actsForUsers reports whether a client never acts for itself: a user registered it,
+// or it is an app of the access code exchange. What users don't let it do, it can't.
+func actsForUsers(c *store.Client) bool { return c.Owner != "" || c.Exchange }
+
 // putClient puts a client and the principal that stands for it. Where another
 // principal has the id already, the client stays without one: it works for others
 // as before, and can still be disabled.
 func putClient(tx store.Writer, c store.Client) error {
-	if err := tx.PutClient(c); err != nil {
+	if err := tx.PutClient(c); err != nil || actsForUsers(&c) {
 		return err
 	}
 	rival, err := principalNamed(tx, c.Environment, c.ID)
@@ -35,8 +39,8 @@ func (tx *change) addClientPrincipals() error {
 		return err
 	}
 	for _, c := range rows {
-		if c.Source == store.BuiltIn {
-			continue // it never acts
+		if c.Source == store.BuiltIn || actsForUsers(&c) {
+			continue // it never acts, or never for itself
 		}
 		_, err := tx.Principal(tx.env, c.ID)
 		if errors.Is(err, store.ErrNotFound) {

@@ -22,6 +22,12 @@ func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (respo
 	if err != nil {
 		return response{}, err
 	}
+	if client.Owner != "" {
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "this client acts for users and not for itself: a user registered it",
+		}
+	}
 	if own.Principal.Kind != store.ClientPrincipal {
 		// In databases older than this grant a service account may have the id.
 		return response{}, &oauthError{

@@ -101,11 +101,15 @@ func (i *Issuer) firstFit(x *exchange, readings []credentials) (store.Party, boo
 	return store.Party{}, false, nil
 }
 
-// findParty finds whom an id names: the zero Party if nobody.
+// findParty finds whom an id names at the endpoints of OAuth 2.0 and of the bank:
+// the zero Party if nobody.
 func (i *Issuer) findParty(ctx context.Context, id string) (store.Party, error) {
 	found, err := i.store.Party(ctx, i.environment, id)
 	if err != nil {
 		return store.Party{}, fmt.Errorf("read party: %w", err)
+	}
+	if found.Client.Exchange {
+		found.Client = store.Client{} // an app of the access code exchange is nobody here
 	}
 	return found, nil
 }

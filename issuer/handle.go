@@ -26,6 +26,7 @@ type exchange struct {
 	endpoint  string
 	private   bool // the endpoint asks for credentials
 	page      bool // a person looks at the answer
+	envelope  bool // errors are those of the access code exchange
 
 	client string // once authenticated
 	person string // who is signed in, once known
@@ -92,6 +93,7 @@ func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, now: i.now(), ip: i.clientIP(r), requestID: i.requestID(r), endpoint: endpoint}
 		x.private = slices.Contains(privateEndpoints, endpoint)
+		x.envelope = slices.Contains(exchangeEndpoints, endpoint)
 		var answer response
 		var err error
 		if slices.Contains(methods, r.Method) {
@@ -113,11 +115,14 @@ func (i *Issuer) refusal(x *exchange, err error) response {
 	if x.page {
 		return i.errorPage(asOAuthError(err))
 	}
+	if x.envelope {
+		return exchangeRefusal(asOAuthError(err))
+	}
 	return asOAuthError(err).response()
 }
 
 // privateEndpoints are those that ask for credentials.
-var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke"}
+var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke", "exchange.token", "exchange.delink"}
 
 // errPanic stands for a panic, whose value might hold anything.
 var errPanic = errors.New("panic")
