@@ -35,7 +35,7 @@ func (i *Issuer) applications(x *exchange, p *person) (response, error) {
 // applicationsPage shows what is wrong with a form beside the fields in which it
 // is.
 func (i *Issuer) applicationsPage(x *exchange, p *person, status int, before form, problems map[string]string) (response, error) {
-	data := pages.ApplicationsData{Layout: i.signedInLayout("OAuth2 applications", p), Problems: problems, Before: before}
+	data := pages.ApplicationsData{Layout: i.layoutFor("OAuth2 applications", p), Problems: problems, Before: before}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		r, err := i.rightsOf(tx, p.user.ID)
 		if err != nil {
@@ -187,7 +187,7 @@ func readRedirectURIs(text string) (uris []string, problem string) {
 // secretPage shows what a program needs, and the secret for the only time.
 func (i *Issuer) secretPage(p *person, status int, c *store.Client, secret string) response {
 	return pageResponse(status, pages.ApplicationSecret(pages.ApplicationSecretData{
-		Layout: i.signedInLayout("Your application", p), Application: shownApplication(c), Secret: secret,
+		Layout: i.layoutFor("Your application", p), Application: shownApplication(c), Secret: secret,
 		Issuer: i.url, TokenURL: i.url + pathToken,
 	}))
 }

@@ -54,26 +54,26 @@ func (b *bank) clientOf(id string) store.Client {
 
 var (
 	shownID     = regexp.MustCompile(`<dt>Client id</dt><dd><code>([^<]+)</code>`)
-	shownSecret = regexp.MustCompile(`<dt>Client secret</dt><dd><code>([^<]+)</code>`)
+	shownSecret = regexp.MustCompile(`<dt>Client secret</dt><dd><code class="secret">([^<]+)</code>`)
 )
 
 // newApplication is the form of an application in which nothing is wrong.
-func (v *visitor) newApplication(pairs ...string) call {
+func (v *browser) newApplication(pairs ...string) call {
 	return v.form(pathApplications, append([]string{
 		"name", "My application", "description", "What it does", "redirect_uris", "https://app.test/cb\r\ncom.example.app:/back\r\n", "scope.read:eft", "on",
 	}, pairs...)...)
 }
 
-func (v *visitor) registered() (id, secret string) {
+func (v *browser) registered() (id, secret string) {
 	v.Helper()
-	page := v.do(v.newApplication()).wantPage(v, 201, "never shown again")
+	page := v.do(v.newApplication()).wantSays(v, 201, "never shown again")
 	return shownID.FindStringSubmatch(page.body)[1], shownSecret.FindStringSubmatch(page.body)[1]
 }
 
 func TestS3_5_S3_6_RegisterApplication(t *testing.T) {
 	b := userBank(t)
-	alice := b.signIn("alice")
-	form := b.do(alice.get(pathApplications)).wantPage(t, 200, "You have no application yet", "scope.read:accounts", "scope.all:eft")
+	alice := b.sessionOf("alice")
+	form := b.do(alice.get(pathApplications)).wantSays(t, 200, "You have no application yet", "scope.read:accounts", "scope.all:eft")
 	for _, no := range []string{"admin:eft", "write:loans"} {
 		if strings.Contains(form.body, no) {
 			t.Errorf("the form offers %s", no)
@@ -89,7 +89,7 @@ func TestS3_5_S3_6_RegisterApplication(t *testing.T) {
 	if err != nil || !fits {
 		t.Errorf("the secret that was shown does not fit: %v", err)
 	}
-	page := b.do(alice.get(pathApplications)).wantPage(t, 200, "My application", id)
+	page := b.do(alice.get(pathApplications)).wantSays(t, 200, "My application", id)
 	if strings.Contains(page.body, secret) {
 		t.Error("the secret is shown again")
 	}
@@ -97,7 +97,7 @@ func TestS3_5_S3_6_RegisterApplication(t *testing.T) {
 	if event.Actor != "user:alice" || event.Target != "client:"+id {
 		t.Errorf("the audit trail has %+v", event)
 	}
-	b.do(alice.newApplication("pkce_optional", "on")).wantPage(t, 201)
+	b.do(alice.newApplication("pkce_optional", "on")).wantSays(t, 201)
 }
 
 // lastEvent is the newest row of an action in the audit trail.
@@ -118,7 +118,7 @@ func (b *bank) lastEvent(action string) store.AuditRow {
 // no user granted.
 func TestS3_4_ApplicationActsForUsersOnly(t *testing.T) {
 	b := userBank(t)
-	id, secret := b.signIn("alice").registered()
+	id, secret := b.sessionOf("alice").registered()
 	b.do(formCall(pathToken, formBasic(id, secret), "grant_type", "client_credentials")).wantError(t, 400, codeUnauthorizedClient)
 	b.do(formCall(pathToken, formBasic(id, "wrong"), "grant_type", "client_credentials")).wantError(t, 401, codeInvalidClient)
 }
@@ -126,24 +126,24 @@ func TestS3_4_ApplicationActsForUsersOnly(t *testing.T) {
 func TestS3_3_OnlyFullAccessRegisters(t *testing.T) {
 	b := userBank(t)
 	for _, id := range []string{"nobody", "partial"} {
-		v := b.signIn(id)
-		page := b.do(v.get(pathApplications)).wantPage(t, 200, "Only users with full access can create applications")
+		v := b.sessionOf(id)
+		page := b.do(v.get(pathApplications)).wantSays(t, 200, "Only users with full access can create applications")
 		if strings.Contains(page.body, `name="redirect_uris"`) {
 			t.Errorf("%s gets the form", id)
 		}
-		b.do(v.newApplication()).wantPage(t, 403, "this takes full access")
+		b.do(v.newApplication()).wantSays(t, 403, "this takes full access")
 	}
-	bob := b.signIn("bob")
+	bob := b.sessionOf("bob")
 	bob.registered()
 	b.demote("bob", "B1", "read:eft")
-	b.do(bob.newApplication()).wantPage(t, 403, "this takes full access")
+	b.do(bob.newApplication()).wantSays(t, 403, "this takes full access")
 	b.update(func(tx store.Writer) error { return tx.DeleteBinding(b.env, "bob", "B1") })
-	b.do(bob.newApplication()).wantPage(t, 403, "this takes full access")
+	b.do(bob.newApplication()).wantSays(t, 403, "this takes full access")
 }
 
 func TestS3_5_ApplicationFormRefuses(t *testing.T) {
 	b := userBank(t)
-	alice, bob := b.signIn("alice"), b.signIn("bob")
+	alice, bob := b.sessionOf("alice"), b.sessionOf("bob")
 	for name, test := range map[string]struct {
 		call   call
 		status int
@@ -196,15 +196,15 @@ func manyAddresses(n int) string {
 // What people type is text wherever it is shown.
 func TestS3_5_NamesAreShownAsText(t *testing.T) {
 	b := userBank(t)
-	alice := b.signIn("alice")
+	alice := b.sessionOf("alice")
 	for _, attack := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=1>`, `{{.CSRF}}`, `</textarea><svg onload=1>`, `=HYPERLINK("x")`} {
 		t.Run("UI-05 UI-07 "+attack, func(t *testing.T) {
-			made := b.do(alice.newApplication("name", attack, "description", attack)).wantPage(t, 201)
-			list := b.do(alice.get(pathApplications)).wantPage(t, 200)
-			again := b.do(alice.newApplication("name", attack, "redirect_uris", attack)).wantPage(t, 422)
+			made := b.do(alice.newApplication("name", attack, "description", attack)).wantSays(t, 201)
+			list := b.do(alice.get(pathApplications)).wantSays(t, 200)
+			again := b.do(alice.newApplication("name", attack, "redirect_uris", attack)).wantSays(t, 422)
 			for _, page := range []*answer{made, list, again} {
-				for _, raw := range []string{"<script>", "<img", "<svg", `"><`} {
-					if strings.Contains(strings.ReplaceAll(page.body, "\">\n<", ""), raw) && strings.Contains(attack, raw) && raw != `"><` {
+				for _, raw := range []string{"<script", "<img", "<svg id", "<svg onload", "</textarea><"} {
+					if strings.Contains(page.body, raw) {
 						t.Errorf("the page holds %s:\n%s", raw, page.body)
 					}
 				}
@@ -216,7 +216,7 @@ func TestS3_5_NamesAreShownAsText(t *testing.T) {
 // An id of somebody else's application is as good as none.
 func TestS3_5_OnlyTheOwnerChangesAnApplication(t *testing.T) {
 	b := userBank(t)
-	alice, bob := b.signIn("alice"), b.signIn("bob")
+	alice, bob := b.sessionOf("alice"), b.sessionOf("bob")
 	id, secret := alice.registered()
 	b.app("exchange-app", "x", "all:eft")
 	before := b.clientOf(id)
@@ -227,8 +227,8 @@ func TestS3_5_OnlyTheOwnerChangesAnApplication(t *testing.T) {
 				t.Errorf("IDOR %s of %s: %d %s", what, target, a.status, a.body)
 			}
 		}
-		b.do(alice.form(pathApplications+"/"+id+what, "csrf", bob.csrf, "redirect_uris", "https://evil.test/")).wantPage(t, 403)
-		b.do(alice.form(pathApplications+"/"+id+what, "redirect_uris", "https://evil.test/").with("Sec-Fetch-Site", "cross-site")).wantPage(t, 403)
+		b.do(alice.form(pathApplications+"/"+id+what, "csrf", bob.csrf, "redirect_uris", "https://evil.test/")).wantSays(t, 403)
+		b.do(alice.form(pathApplications+"/"+id+what, "redirect_uris", "https://evil.test/").with("Sec-Fetch-Site", "cross-site")).wantSays(t, 403)
 		b.do(alice.get(pathApplications+"/"+id+what)).wantRedirect(t, pathApplications)
 	}
 	if page := b.do(bob.get(pathApplications)); strings.Contains(page.body, id) {
@@ -242,9 +242,9 @@ func TestS3_5_OnlyTheOwnerChangesAnApplication(t *testing.T) {
 	if after := b.clientOf(id); fmt.Sprint(after.RedirectURIs) != "[https://new.test/cb]" {
 		t.Errorf("addresses %v", after.RedirectURIs)
 	}
-	b.do(alice.form(pathApplications+"/"+id+"/redirect-uris", "redirect_uris", "http://new.test/cb")).wantPage(t, 422, "is http")
+	b.do(alice.form(pathApplications+"/"+id+"/redirect-uris", "redirect_uris", "http://new.test/cb")).wantSays(t, 422, "is http")
 
-	page := b.do(alice.form(pathApplications+"/"+id+"/secret")).wantPage(t, 200, "never shown again")
+	page := b.do(alice.form(pathApplications+"/"+id+"/secret")).wantSays(t, 200, "never shown again")
 	next := shownSecret.FindStringSubmatch(page.body)[1]
 	b.do(formCall(pathIntrospect, formBasic(id, secret), "token", "x")).wantError(t, 401, codeInvalidClient)
 	b.do(formCall(pathIntrospect, formBasic(id, next), "token", "x")).ok(t)
@@ -254,20 +254,20 @@ func TestS3_5_OnlyTheOwnerChangesAnApplication(t *testing.T) {
 		t.Errorf("disabled is %+v", c)
 	}
 	b.do(formCall(pathIntrospect, formBasic(id, next), "token", "x")).wantError(t, 401, codeInvalidClient)
-	b.do(alice.form(pathApplications+"/"+id+"/secret")).wantPage(t, 409, "disabled")
+	b.do(alice.form(pathApplications+"/"+id+"/secret")).wantSays(t, 409, "disabled")
 }
 
 // Who was demoted may still end what leaked, and may send users nowhere new.
 func TestS3_3_DemotedOwner(t *testing.T) {
 	b := userBank(t)
-	bob := b.signIn("bob")
+	bob := b.sessionOf("bob")
 	id, _ := bob.registered()
 	b.demote("bob", "B1", "read:eft")
-	b.do(bob.form(pathApplications+"/"+id+"/redirect-uris", "redirect_uris", "https://new.test/cb")).wantPage(t, 403, "this takes full access")
+	b.do(bob.form(pathApplications+"/"+id+"/redirect-uris", "redirect_uris", "https://new.test/cb")).wantSays(t, 403, "this takes full access")
 	if c := b.clientOf(id); len(c.RedirectURIs) != 2 {
 		t.Errorf("addresses %v", c.RedirectURIs)
 	}
-	b.do(bob.form(pathApplications+"/"+id+"/secret")).wantPage(t, 200, "never shown again")
+	b.do(bob.form(pathApplications+"/"+id+"/secret")).wantSays(t, 200, "never shown again")
 	b.do(bob.form(pathApplications+"/"+id+"/disable")).wantRedirect(t, pathApplications)
 }
 
@@ -299,9 +299,9 @@ func TestS3_5_RedirectURIsAreExact(t *testing.T) {
 }
 
 // fullToken issues a token with the full view.
-func (v *visitor) fullToken() (raw, id string) {
+func (v *browser) fullToken() (raw, id string) {
 	v.Helper()
-	page := v.do(v.form(pathStaticTokens, "label", "Reports")).wantPage(v, 201, "never shown again")
+	page := v.do(v.form(pathStaticTokens, "label", "Reports")).wantSays(v, 201, "never shown again")
 	raw = regexp.MustCompile(`cb_test_personal_\w+`).FindString(page.body)
 	lease, err := v.authority.Check(raw)
 	if err != nil {
@@ -312,8 +312,8 @@ func (v *visitor) fullToken() (raw, id string) {
 
 func TestS3_1_S3_10_StaticTokenHasTheFullView(t *testing.T) {
 	b := userBank(t)
-	alice := b.signIn("alice")
-	b.do(alice.get(pathStaticTokens)).wantPage(t, 200, "You have no token yet", "read:accounts", "on 2 accounts")
+	alice := b.sessionOf("alice")
+	b.do(alice.get(pathStaticTokens)).wantSays(t, 200, "You have no token yet", "read:accounts", "on 2 accounts and")
 	raw, id := alice.fullToken()
 	lease, err := b.authority.Check(raw)
 	if err != nil {
@@ -322,7 +322,7 @@ func TestS3_1_S3_10_StaticTokenHasTheFullView(t *testing.T) {
 	if fmt.Sprint(lease.Scopes, lease.Accounts) != "[read:accounts all:eft] [A1 A2]" || !lease.Expires.IsZero() || lease.Subject != "alice" {
 		t.Errorf("the token is %+v", lease.Facts)
 	}
-	list := b.do(alice.get(pathStaticTokens)).wantPage(t, 200, "Reports", "live")
+	list := b.do(alice.get(pathStaticTokens)).wantSays(t, 200, "Reports", "live")
 	if strings.Contains(list.body, raw) {
 		t.Error("the token is shown again")
 	}
@@ -331,13 +331,13 @@ func TestS3_1_S3_10_StaticTokenHasTheFullView(t *testing.T) {
 	}
 	b.do(alice.form(pathStaticTokens+"/"+id+"/revoke")).wantRedirect(t, pathStaticTokens)
 	b.wantVerdict(raw, token.Revoked)
-	b.do(alice.get(pathStaticTokens)).wantPage(t, 200, "<td>revoked</td>")
+	b.do(alice.get(pathStaticTokens)).wantSays(t, 200, `<span class="status">revoked</span>`)
 }
 
 // Each decision goes by what the owner has then: the token is cut, not revoked.
 func TestS3_9_S3_10_StaticTokenIsCutWithItsOwner(t *testing.T) {
 	b := userBank(t)
-	raw, _ := b.signIn("alice").fullToken()
+	raw, _ := b.sessionOf("alice").fullToken()
 	carries := func(want string) {
 		t.Helper()
 		self := b.do(selfCall(raw)).ok(t)
@@ -371,25 +371,25 @@ func TestS3_9_S3_10_StaticTokenIsCutWithItsOwner(t *testing.T) {
 
 func TestS3_10_StaticTokenRefusals(t *testing.T) {
 	b := userBank(t)
-	alice, bob := b.signIn("alice"), b.signIn("bob")
+	alice, bob := b.sessionOf("alice"), b.sessionOf("bob")
 	raw, id := alice.fullToken()
 	for _, user := range []string{"nobody", "partial"} {
-		v := b.signIn(user)
-		b.do(v.get(pathStaticTokens)).wantPage(t, 200, "Only users with full access")
-		b.do(v.form(pathStaticTokens, "label", "x")).wantPage(t, 403, "this takes full access")
+		v := b.sessionOf(user)
+		b.do(v.get(pathStaticTokens)).wantSays(t, 200, "Only users with full access")
+		b.do(v.form(pathStaticTokens, "label", "x")).wantSays(t, 403, "this takes full access")
 	}
-	b.do(alice.form(pathStaticTokens, "label", "")).wantPage(t, 422, "Give the token a name")
-	b.do(alice.form(pathStaticTokens, "label", "\u202eevil")).wantPage(t, 422, "Give the token a name")
-	b.do(alice.form(pathStaticTokens, "label", "x", "csrf", bob.csrf)).wantPage(t, 403)
-	b.do(alice.form(pathStaticTokens, "label", "x").with("Sec-Fetch-Site", "cross-site")).wantPage(t, 403)
-	b.do(bob.form(pathStaticTokens+"/"+id+"/revoke")).wantPage(t, 404, "you have no such token")
-	b.do(bob.form(pathStaticTokens+"/nobody/revoke")).wantPage(t, 404)
-	b.do(alice.form(pathStaticTokens+"/"+id+"/revoke", "csrf", bob.csrf)).wantPage(t, 403)
+	b.do(alice.form(pathStaticTokens, "label", "")).wantSays(t, 422, "Give the token a name")
+	b.do(alice.form(pathStaticTokens, "label", "\u202eevil")).wantSays(t, 422, "Give the token a name")
+	b.do(alice.form(pathStaticTokens, "label", "x", "csrf", bob.csrf)).wantSays(t, 403)
+	b.do(alice.form(pathStaticTokens, "label", "x").with("Sec-Fetch-Site", "cross-site")).wantSays(t, 403)
+	b.do(bob.form(pathStaticTokens+"/"+id+"/revoke")).wantSays(t, 404, "you have no such token")
+	b.do(bob.form(pathStaticTokens+"/nobody/revoke")).wantSays(t, 404)
+	b.do(alice.form(pathStaticTokens+"/"+id+"/revoke", "csrf", bob.csrf)).wantSays(t, 403)
 	b.do(alice.get(pathStaticTokens+"/"+id+"/revoke")).wantRedirect(t, pathStaticTokens)
 	b.wantVerdict(raw, token.Live)
 
 	t.Run("UI-07", func(t *testing.T) {
-		b.do(alice.form(pathStaticTokens, "label", `"><img src=x onerror=1>`)).wantPage(t, 201)
+		b.do(alice.form(pathStaticTokens, "label", `"><img src=x onerror=1>`)).wantSays(t, 201)
 		if list := b.do(alice.get(pathStaticTokens)); strings.Contains(list.body, "<img") {
 			t.Errorf("the name is no text:\n%s", list.body)
 		}
@@ -400,7 +400,7 @@ func TestS3_10_StaticTokenRefusals(t *testing.T) {
 		b.do(alice.form(pathStaticTokens, "label", "x")).wantRedirect(t, again)
 	})
 	t.Run("code of somebody who signed out", func(t *testing.T) {
-		b.clock.advance(sessionIdle)
+		b.clock.advance(store.SessionIdle)
 		b.do(alice.form(pathStaticTokens, "label", "x")).wantRedirect(t, signInFirst(pathStaticTokens))
 	})
 }

@@ -99,7 +99,7 @@ func (i *Issuer) connectPage(x *exchange, p *person, call *connectCall, r *right
 		status = http.StatusUnprocessableEntity
 	}
 	data := pages.ConnectData{
-		Layout: i.signedInLayout("Connect "+nameOf(&call.app), p), App: nameOf(&call.app), About: call.app.Description,
+		Layout: i.layoutFor("Connect "+nameOf(&call.app), p), App: nameOf(&call.app), About: call.app.Description,
 		Action: i.base + pathConnect + "?" + x.URL.RawQuery, Returns: originOf(call.redirect), Problem: problem,
 		Scopes: scopeChoices(offered(i.policy(), call.app.MaxScopes, r.user.MaxScopes), before),
 	}
@@ -222,7 +222,7 @@ func (i *Issuer) handBack(p *person, call *connectCall, title string, fields []p
 		fields = append(fields, pages.Field{Name: "state", Value: call.state})
 	}
 	body := pages.HandBack(pages.HandBackData{
-		Layout: i.signedInLayout(title, p), App: nameOf(&call.app), To: call.redirect, Returns: originOf(call.redirect), Fields: fields,
+		Layout: i.layoutFor(title, p), App: nameOf(&call.app), To: call.redirect, Returns: originOf(call.redirect), Fields: fields,
 		Connected: fields[0].Value == "true",
 	})
 	return pageResponse(http.StatusOK, body, originOf(call.redirect))

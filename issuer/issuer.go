@@ -186,6 +186,7 @@ func parseIssuerURL(raw string) (*url.URL, error) {
 func (i *Issuer) routes(base string) *http.ServeMux {
 	get := []string{http.MethodGet, http.MethodHead}
 	getOrPost := []string{http.MethodGet, http.MethodPost}
+	getHeadOrPost := []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	post := []string{http.MethodPost}
 
 	mux := http.NewServeMux()
@@ -195,6 +196,8 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.handle("revoke", post, i.revoke))
+	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
+	mux.Handle(base+pathLogout, i.handlePage("logout", post, i.logout))
 	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
 	mux.Handle(base+pathAssets+"{file}", i.handle("assets", get, i.asset))
 	mux.Handle(base+pathConnect, i.handlePage("connect", getOrPost, i.connect))

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 )
 
 // forPerson lets in who is signed in and sends everybody else to the sign-in
@@ -52,19 +50,4 @@ func (f form) ticked(prefix string) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// signedInLayout is layout for pages of who is signed in.
-func (i *Issuer) signedInLayout(title string, p *person) pages.Layout {
-	l := i.layout(title)
-	l.User, l.CSRF = p.name(), p.csrf
-	return l
-}
-
-// name is what a page calls a person.
-func (p *person) name() string {
-	if p.user.Name == "" {
-		return p.user.ID
-	}
-	return p.user.Name
 }

@@ -30,8 +30,10 @@ func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before for
 	if err != nil {
 		return response{}, err
 	}
+	layout := i.layoutFor("API user tokens", p)
+	layout.Wide = true
 	return pageResponse(status, pages.StaticTokens(pages.StaticTokensData{
-		Layout: i.signedInLayout("API user tokens", p), Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),
+		Layout: layout, Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),
 		Tokens: listed, Label: before["label"], Problem: problem,
 	})), nil
 }
@@ -124,7 +126,7 @@ func (i *Issuer) createStaticToken(x *exchange, p *person, f form) (response, er
 	}
 	x.grant = grant.ID
 	return pageResponse(http.StatusCreated, pages.NewStaticToken(pages.NewStaticTokenData{
-		Layout: i.signedInLayout("Your new token", p), Label: label, Token: raw, Scopes: scopes, Accounts: grant.Accounts,
+		Layout: i.layoutFor("Your new token", p), Label: label, Token: raw, Scopes: scopes, Accounts: grant.Accounts,
 	})), nil
 }
 

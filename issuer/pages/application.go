@@ -33,7 +33,7 @@ type ApplicationSecretData struct {
 }
 
 var (
-	applicationsPage      = page("applications.html")
+	applicationsPage      = page("applications.html", "choice.html")
 	applicationSecretPage = page("application.html")
 )
 

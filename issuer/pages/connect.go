@@ -35,7 +35,7 @@ type HandBackData struct {
 }
 
 var (
-	connectPage  = page("connect.html")
+	connectPage  = page("connect.html", "choice.html")
 	handBackPage = page("handback.html")
 )
 
