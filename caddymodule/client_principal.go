@@ -10,16 +10,15 @@ import (
 // client's own id. So clients, service accounts and users share their ids: who
 // reads a token's sub must know whose it is.
 
-// actsForUsers reports whether a client never acts for itself: a user registered it,
-// or it is an app of the access code exchange. What users don't let it do, it can't.
-func actsForUsers(c *store.Client) bool { return c.Owner != "" || c.Exchange }
-
 // putClient puts a client and the principal that stands for it. Where another
 // principal has the id already, the client stays without one: it works for others
 // as before, and can still be disabled.
 func putClient(tx store.Writer, c store.Client) error {
-	if err := tx.PutClient(c); err != nil || actsForUsers(&c) {
+	if err := tx.PutClient(c); err != nil {
 		return err
+	}
+	if !actsForItself(&c) {
+		return disableClientPrincipal(tx, &c)
 	}
 	rival, err := principalNamed(tx, c.Environment, c.ID)
 	if err != nil || rival != "" {
@@ -31,6 +30,25 @@ func putClient(tx store.Writer, c store.Client) error {
 	})
 }
 
+// actsForItself reports whether a client can: not without a secret, because anybody
+// could say that he is it, not as an app of the access code exchange, not if a user
+// registered it, who must get nothing by it that no user granted, and not if nobody
+// can be it.
+func actsForItself(c *store.Client) bool {
+	return !c.Public && !c.Exchange && c.Owner == "" && c.Source != store.BuiltIn
+}
+
+// disableClientPrincipal disables the principal of a client that acts for itself
+// no more, if it has one from before.
+func disableClientPrincipal(tx store.Writer, c *store.Client) error {
+	p, err := tx.Principal(c.Environment, c.ID)
+	if err != nil || p.Kind != store.ClientPrincipal || p.Status == store.Disabled {
+		return unlessUnknown(err)
+	}
+	p.Status = store.Disabled
+	return tx.PutPrincipal(p)
+}
+
 // addClientPrincipals puts the principals of clients that were made before
 // clients could act for themselves.
 func (tx *change) addClientPrincipals() error {
@@ -39,8 +57,8 @@ func (tx *change) addClientPrincipals() error {
 		return err
 	}
 	for _, c := range rows {
-		if c.Source == store.BuiltIn || actsForUsers(&c) {
-			continue // it never acts, or never for itself
+		if !actsForItself(&c) {
+			continue
 		}
 		_, err := tx.Principal(tx.env, c.ID)
 		if errors.Is(err, store.ErrNotFound) {

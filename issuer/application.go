@@ -16,7 +16,6 @@ import (
 
 const (
 	maxApplications = 100 // of one user, also those that it disabled
-	maxRedirectURIs = 20
 	maxName         = 100 // bytes of what a person calls something
 	maxDescription  = 500 // bytes
 )
@@ -162,24 +161,12 @@ func isLabel(s string, most int) bool {
 
 // readRedirectURIs reads one in each line.
 func readRedirectURIs(text string) (uris []string, problem string) {
-	for _, line := range strings.FieldsFunc(text, func(c rune) bool { return c == '\r' || c == '\n' }) {
-		uri := strings.TrimSpace(line)
-		if uri == "" {
-			continue
-		}
-		if err := CheckRedirectURI(uri); err != nil {
-			return nil, fmt.Sprintf("Line %d %v.", len(uris)+1, err)
-		}
-		if slices.Contains(uris, uri) {
-			return nil, fmt.Sprintf("Line %d is there already.", len(uris)+1)
-		}
-		uris = append(uris, uri)
-	}
-	switch {
-	case len(uris) == 0:
+	uris = strings.Fields(text) // none has a blank in it
+	if len(uris) == 0 {
 		return nil, "Give at least one address, each in a line of its own."
-	case len(uris) > maxRedirectURIs:
-		return nil, fmt.Sprintf("At most %d addresses.", maxRedirectURIs)
+	}
+	if err := CheckRedirectURIs(uris); err != nil {
+		return nil, "The " + err.Error() + "."
 	}
 	return uris, ""
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -13,15 +14,24 @@ import (
 // full access, as to register it does; to replace a secret or to end it takes
 // none: whose secret leaked must be able to.
 
-// setRedirectURIs replaces the addresses of an application.
+// setRedirectURIs replaces the addresses of an application. Where one is taken away,
+// because somebody else may be listening there, all that the application obtained
+// ends, as when an operator does it.
 func (i *Issuer) setRedirectURIs(x *exchange, p *person, f form) (response, error) {
 	uris, problem := readRedirectURIs(f["redirect_uris"])
 	if problem != "" {
 		return i.applicationsPage(x, p, http.StatusUnprocessableEntity, nil, map[string]string{x.PathValue("id"): problem})
 	}
 	_, err := i.editApplication(x, p, "client.set", func(tx store.Writer, c *store.Client) error {
+		if err := i.requireFullAccess(tx, p.user.ID); err != nil {
+			return err
+		}
+		taken := slices.ContainsFunc(c.RedirectURIs, func(uri string) bool { return !slices.Contains(uris, uri) })
 		c.RedirectURIs = uris
-		return i.requireFullAccess(tx, p.user.ID)
+		if !taken {
+			return nil
+		}
+		return i.endApplication(tx, c.ID, "a redirect URI was taken away by its owner")
 	})
 	if err != nil {
 		return response{}, err
@@ -48,15 +58,20 @@ func (i *Issuer) rotateApplicationSecret(x *exchange, p *person, _ form) (respon
 func (i *Issuer) disableApplication(x *exchange, p *person, _ form) (response, error) {
 	_, err := i.editApplication(x, p, "client.disable", func(tx store.Writer, c *store.Client) error {
 		c.Status = store.Disabled
-		_, err := tx.Revoke(store.Revocation{
-			Environment: i.environment, Kind: store.KindClient, Target: c.ID, At: i.authority.Now(), Reason: "disabled by its owner",
-		})
-		return err
+		return i.endApplication(tx, c.ID, "disabled by its owner")
 	})
 	if err != nil {
 		return response{}, err
 	}
 	return seeOther(i.base + pathApplications), nil
+}
+
+// endApplication kills all that an application obtained.
+func (i *Issuer) endApplication(tx store.Writer, id, reason string) error {
+	_, err := tx.Revoke(store.Revocation{
+		Environment: i.environment, Kind: store.KindClient, Target: id, At: i.authority.Now(), Reason: reason,
+	})
+	return err
 }
 
 // editApplication changes the application that the path names, if it is this

@@ -18,6 +18,12 @@ const issueMargin = 10 * time.Second
 // refresh token: who has the secret needs none (§4.4.3).
 func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (response, error) {
 	client := &own.Client
+	if client.Public {
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "a public client cannot act for itself: anybody could say that he is it",
+		}
+	}
 	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 	"github.com/caddy-bearer/caddy-bearer/policy"
@@ -226,4 +228,29 @@ func (i *Issuer) handBack(p *person, call *connectCall, title string, fields []p
 		Connected: fields[0].Value == "true",
 	})
 	return pageResponse(http.StatusOK, body, originOf(call.redirect))
+}
+
+// CheckPostURI is CheckRedirectURI for an app of the access code exchange, to
+// which a browser sends a form: that needs the web.
+func CheckPostURI(raw string) error {
+	if err := CheckRedirectURI(raw); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(raw, "https://") && !strings.HasPrefix(raw, "http://") {
+		return fmt.Errorf("redirect URI %q: must begin with https://, because the app receives a form there, which no other scheme can take", raw)
+	}
+	return nil
+}
+
+// originOf is the origin of a redirect URI as a source in a policy of the page
+// (CSP). It is empty if the URI is not one that CheckPostURI lets pass.
+func originOf(raw string) string {
+	if CheckPostURI(raw) != nil {
+		return ""
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
