@@ -17,14 +17,14 @@ import (
 
 // Clients of the authorization-code flow, and a user.
 const (
-	appID     = "app" // confidential
-	appSecret = "app secret"
-	appURI    = "https://app.test/cb"
-	spaID     = "spa" // public
-	spaURI    = "https://spa.test/cb"
-	nativeID  = "native" // public, on the user's machine
-	oldID     = "old"    // confidential, from before PKCE
-	oldSecret = "old secret"
+	appID       = "app" // confidential
+	payerSecret = "app secret"
+	appURI      = "https://app.test/cb"
+	spaID       = "spa" // public
+	spaURI      = "https://spa.test/cb"
+	nativeID    = "native" // public, on the user's machine
+	oldID       = "old"    // confidential, from before PKCE
+	oldSecret   = "old secret"
 
 	adaID = "ada"
 
@@ -59,13 +59,13 @@ func newPeopleOn(t testing.TB, b *bank) *bank {
 		ada.Name = "Ada Lovelace"
 		poor := b.principal("poor", "", store.User, "write:loans")
 		return errors.Join(
-			tx.PutClient(client(appID, appSecret, func(c *store.Client) { c.Description = "Pays rents." }, appURI)),
+			tx.PutClient(client(appID, payerSecret, func(c *store.Client) { c.Description = "Pays rents." }, appURI)),
 			tx.PutClient(client(spaID, "", func(c *store.Client) { c.Owner = adaID }, spaURI, "https://spa.test/other?x=1")),
 			tx.PutClient(client(nativeID, "", nil, "http://127.0.0.1/cb", "http://[::1]/cb", "com.example.app:/cb")),
 			tx.PutClient(client(oldID, oldSecret, func(c *store.Client) { c.PKCEOptional = true }, "https://old.test/cb")),
-			tx.PutClient(client("exchange", appSecret, func(c *store.Client) { c.Exchange = true }, appURI)),
-			tx.PutClient(client("gone", appSecret, func(c *store.Client) { c.Status = store.Disabled }, appURI)),
-			tx.PutClient(client("nowhere", appSecret, nil)),
+			tx.PutClient(client("exchange", payerSecret, func(c *store.Client) { c.Exchange = true }, appURI)),
+			tx.PutClient(client("gone", payerSecret, func(c *store.Client) { c.Status = store.Disabled }, appURI)),
+			tx.PutClient(client("nowhere", payerSecret, nil)),
 			tx.PutPrincipal(ada), tx.PutPrincipal(poor),
 			tx.PutAccount(account("A1", store.Active)), tx.PutAccount(account("A2", store.Active)),
 			tx.PutAccount(account("A3", store.Disabled)), tx.PutAccount(account("X9", store.Active)),
@@ -75,13 +75,13 @@ func newPeopleOn(t testing.TB, b *bank) *bank {
 	return b
 }
 
-// browser is where a person is signed in.
-type browser struct {
+// appUser is a person who is signed in, and whom apps ask for access.
+type appUser struct {
 	*bank
 	cookie string
 }
 
-func (b *bank) signIn(user string) browser {
+func (b *bank) asUser(user string) appUser {
 	b.Helper()
 	var p store.Principal
 	err := b.store.View(context.Background(), func(tx store.Reader) (err error) {
@@ -100,7 +100,7 @@ func (b *bank) signIn(user string) browser {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return browser{b, cookie.Name + "=" + cookie.Value}
+	return appUser{b, cookie.Name + "=" + cookie.Value}
 }
 
 // query is a good authorization request, and what is to be otherwise in it: an
@@ -121,7 +121,7 @@ func query(client string, changes ...string) string {
 }
 
 // ask opens the page.
-func (w browser) ask(query string) *answer {
+func (w appUser) ask(query string) *answer {
 	w.Helper()
 	return w.do(call{method: "GET", path: pathAuthorize + "?" + query, header: http.Header{"Cookie": {w.cookie}}})
 }
@@ -129,14 +129,14 @@ func (w browser) ask(query string) *answer {
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
 // send sends the page's form: pairs of fields.
-func (w browser) send(query, csrf string, fields ...string) *answer {
+func (w appUser) send(query, csrf string, fields ...string) *answer {
 	w.Helper()
 	c := formCall(pathAuthorize+"?"+query, "", append([]string{"csrf", csrf}, fields...)...)
 	return w.do(c.with("Cookie", w.cookie))
 }
 
 // csrf reads the page as a browser would.
-func (w browser) csrf(query string) string {
+func (w appUser) csrf(query string) string {
 	w.Helper()
 	found := csrfField.FindStringSubmatch(w.ask(query).ok(w).body)
 	if found == nil {
@@ -146,7 +146,7 @@ func (w browser) csrf(query string) string {
 }
 
 // allow goes through the page and says yes, for account A1 and a month.
-func (w browser) allow(query string, fields ...string) *answer {
+func (w appUser) allow(query string, fields ...string) *answer {
 	w.Helper()
 	return w.send(query, w.csrf(query), append([]string{"decision", "allow", "account:A1", "on", "duration", "month"}, fields...)...)
 }
@@ -198,7 +198,7 @@ func redeemAt(client, secret, uri, code string, changes ...string) call {
 }
 
 // userCode goes all the way to a code.
-func (w browser) userCode(query, uri string) string {
+func (w appUser) userCode(query, uri string) string {
 	w.Helper()
 	code := w.allow(query).back(w, uri).Get("code")
 	if code == "" {
@@ -209,12 +209,12 @@ func (w browser) userCode(query, uri string) string {
 
 // appTokens goes all the way, for the confidential app, and spaTokens for the
 // public one.
-func (w browser) appTokens() pair {
+func (w appUser) appTokens() pair {
 	w.Helper()
-	return w.pairOf(w.do(redeemAt(appID, appSecret, appURI, w.userCode(query(appID), appURI))))
+	return w.pairOf(w.do(redeemAt(appID, payerSecret, appURI, w.userCode(query(appID), appURI))))
 }
 
-func (w browser) spaTokens() pair {
+func (w appUser) spaTokens() pair {
 	w.Helper()
 	return w.pairOf(w.do(redeemAt(spaID, "", spaURI, w.userCode(query(spaID), spaURI))))
 }

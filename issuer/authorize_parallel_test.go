@@ -11,7 +11,7 @@ import (
 func TestThousandAuthorizationCodeFlowsAtOnce(t *testing.T) {
 	const flows, contenders, atOnce = 1000, 2, 64
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	csrf := w.csrf(query(appID))
 	slots := make(chan struct{}, atOnce) // connections, and not flows, are what the machine has few of
 	begin := make(chan struct{})
@@ -23,7 +23,7 @@ func TestThousandAuthorizationCodeFlowsAtOnce(t *testing.T) {
 			<-begin
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			client, secret, uri := appID, appSecret, appURI
+			client, secret, uri := appID, payerSecret, appURI
 			if k%2 == 1 {
 				client, secret, uri = spaID, "", spaURI
 			}

@@ -14,7 +14,7 @@ import (
 // through the sign-in page (maxNext).
 const (
 	maxAuthorizeQuery = 7 << 10
-	maxState          = 4 << 10
+	maxAuthorizeState = 4 << 10
 )
 
 // Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2 and OpenID Connect Core 1.0
@@ -74,7 +74,7 @@ func (i *Issuer) readAuthorization(x *exchange) (*authorization, error) {
 		return nil, invalidRequest("the app did not say where to send you back to, and has not registered exactly one place")
 	case a.redirectURI == "":
 		return nil, invalidRequest("the app wants to send you back to a place that it has not registered (redirect_uri)")
-	case len(a.state) > maxState:
+	case len(a.state) > maxAuthorizeState:
 		return nil, invalidRequest("the state that the app sent along is longer than 4 KiB")
 	case repeated["state"]:
 		a.state = "" // which of them is anybody's guess
@@ -94,7 +94,7 @@ func (i *Issuer) authorizingClient(x *exchange, id string) (store.Client, error)
 		return store.Client{}, err
 	}
 	client := found.Client
-	if client.ID == "" || client.Status != store.Active || client.Exchange || client.Source == store.BuiltIn || len(client.RedirectURIs) == 0 {
+	if client.ID == "" || client.Status != store.Active || client.Source == store.BuiltIn || len(client.RedirectURIs) == 0 {
 		return store.Client{}, unknown
 	}
 	return client, nil

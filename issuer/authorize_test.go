@@ -21,9 +21,9 @@ import (
 // S3.8).
 func TestS1_1_S3_7_S3_8_AuthorizationCodeFlow(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	for name, test := range map[string]struct{ client, secret, uri string }{
-		"confidential": {appID, appSecret, appURI},
+		"confidential": {appID, payerSecret, appURI},
 		"public":       {spaID, "", spaURI},
 		"native":       {nativeID, "", "http://127.0.0.1:4711/cb"},
 	} {
@@ -69,7 +69,7 @@ func TestS1_1_S3_7_S3_8_AuthorizationCodeFlow(t *testing.T) {
 // nowhere.
 func TestAuthorizeRedirectURIAttacks(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	one := func(uri string) string { return query(appID, "redirect_uri", uri) }
 	raw := func(uri string) string { return query(appID, "redirect_uri", "") + "&redirect_uri=" + uri }
 	for name, q := range map[string]string{
@@ -133,7 +133,7 @@ func TestAuthorizeRedirectURIAttacks(t *testing.T) {
 
 func TestAuthorizeRedirectURIsThatAreGood(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	for name, test := range map[string]struct{ q, uri string }{
 		"exact":                       {query(appID), appURI},
 		"the only one, left out":      {query(appID, "redirect_uri", ""), appURI},
@@ -165,7 +165,7 @@ func TestAuthorizeRedirectURIsThatAreGood(t *testing.T) {
 // it came and the issuer's name (METADATA-04).
 func TestAuthorizeErrorsThatTheClientIsTold(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	long := strings.Repeat("x", 44)
 	for name, test := range map[string]struct{ q, code, state string }{
 		"no response type":                        {query(appID, "response_type", ""), "invalid_request", "xyz"},
@@ -214,13 +214,13 @@ func TestAuthorizeErrorsThatTheClientIsTold(t *testing.T) {
 		})
 	}
 	t.Run("prompt none, nobody signed in", func(t *testing.T) {
-		browser{b, ""}.ask(query(appID, "prompt", "none")).wantBack(t, b, appURI, "login_required", "xyz")
+		appUser{b, ""}.ask(query(appID, "prompt", "none")).wantBack(t, b, appURI, "login_required", "xyz")
 	})
 }
 
 func TestAuthorizeRequestsThatAreGood(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	for name, test := range map[string]struct{ q, scope string }{
 		"no scope: what is not hidden":     {query(appID, "scope", ""), "read:accounts all:eft"},
 		"hidden, by its name":              {query(appID, "scope", "admin:eft"), "admin:eft"},
@@ -233,7 +233,7 @@ func TestAuthorizeRequestsThatAreGood(t *testing.T) {
 		"prompt login, just signed in":     {query(appID, "prompt", "login"), "read:accounts all:eft"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := b.do(redeemAt(appID, appSecret, appURI, w.userCode(test.q, appURI))).ok(t)
+			got := b.do(redeemAt(appID, payerSecret, appURI, w.userCode(test.q, appURI))).ok(t)
 			if got.field(t, "scope") != test.scope {
 				t.Errorf("scope %q, want %q", got.field(t, "scope"), test.scope)
 			}
@@ -250,15 +250,15 @@ func TestAuthorizeWithoutASession(t *testing.T) {
 	b := newPeople(t)
 	q := query(appID)
 	want := "/login?next=" + url.QueryEscape(pathAuthorize+"?"+q)
-	if got := (browser{b, ""}).ask(q); got.status != 303 || got.header.Get("Location") != want {
+	if got := (appUser{b, ""}).ask(q); got.status != 303 || got.header.Get("Location") != want {
 		t.Errorf("got %d to %q, want %q", got.status, got.header.Get("Location"), want)
 	}
 	// The form of somebody whose session ended asks again.
-	if got := (browser{b, ""}).send(q, "x", "decision", "allow"); got.status != 303 || got.header.Get("Location") != want {
+	if got := (appUser{b, ""}).send(q, "x", "decision", "allow"); got.status != 303 || got.header.Get("Location") != want {
 		t.Errorf("got %d to %q, want %q", got.status, got.header.Get("Location"), want)
 	}
 	t.Run("prompt login asks for the password again", func(t *testing.T) {
-		w, q := b.signIn(adaID), query(appID, "prompt", "login")
+		w, q := b.asUser(adaID), query(appID, "prompt", "login")
 		csrf := w.csrf(q)
 		b.clock.advance(stepUpLife + time.Second)
 		if got := w.ask(q); got.status != 303 || !strings.HasPrefix(got.header.Get("Location"), "/login?") || !strings.Contains(got.header.Get("Location"), "confirm=1") {
@@ -304,7 +304,7 @@ func TestAuthorizeLeadsThroughTheSignInPage(t *testing.T) {
 	if got.Get("state") != state {
 		t.Errorf("state %q", got.Get("state"))
 	}
-	b.do(redeemAt(appID, appSecret, appURI, got.Get("code"))).ok(t)
+	b.do(redeemAt(appID, payerSecret, appURI, got.Get("code"))).ok(t)
 }
 
 var (
@@ -316,7 +316,7 @@ var (
 // person has.
 func TestConsentFormAttacks(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	q := query(appID, "scope", "read:accounts")
 	csrf := w.csrf(q)
 	t.Run("UI-17 scopes and accounts added", func(t *testing.T) {
@@ -326,7 +326,7 @@ func TestConsentFormAttacks(t *testing.T) {
 		if got.Get("state") != "xyz" {
 			t.Errorf("sent back with %v", got)
 		}
-		lease, err := b.authority.Check(b.pairOf(b.do(redeemAt(appID, appSecret, appURI, got.Get("code")))).access)
+		lease, err := b.authority.Check(b.pairOf(b.do(redeemAt(appID, payerSecret, appURI, got.Get("code")))).access)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,7 +341,7 @@ func TestConsentFormAttacks(t *testing.T) {
 		says   string
 	}{
 		"no csrf":                       {"", []string{"decision", "allow", "account:A1", "on", "duration", "month"}, 403, "not of your present session"},
-		"csrf of another session":       {b.signIn(adaID).csrf(q), []string{"decision", "allow", "account:A1", "on", "duration", "month"}, 403, "not of your present session"},
+		"csrf of another session":       {b.asUser(adaID).csrf(q), []string{"decision", "allow", "account:A1", "on", "duration", "month"}, 403, "not of your present session"},
 		"no decision":                   {csrf, []string{"account:A1", "on", "duration", "month"}, 400, "decision must be"},
 		"another decision":              {csrf, []string{"decision", "yes", "account:A1", "on", "duration", "month"}, 400, "decision must be"},
 		"no account":                    {csrf, []string{"decision", "allow", "duration", "month"}, 400, "Tick at least one account"},
@@ -379,7 +379,7 @@ func grantsOf(b *bank, client string) (n int) {
 
 func TestConsentDenied(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	w.send(query(appID), w.csrf(query(appID)), "decision", "deny").wantBack(t, b, appURI, "access_denied", "xyz")
 	if n := grantsOf(b, appID); n != 0 {
 		t.Errorf("%d grants", n)
@@ -395,7 +395,7 @@ func TestS1_2_ConsentIsCutToWhatThePersonMayDo(t *testing.T) {
 		return errors.Join(tx.PutPrincipal(p), tx.PutBinding(store.Binding{Environment: b.env, Principal: "part", Account: "X9", Access: store.Full, Source: store.FromCommand}))
 	})
 	t.Run("a part", func(t *testing.T) {
-		w := b.signIn("part")
+		w := b.asUser("part")
 		page := w.ask(query(appID)).ok(t)
 		if !strings.Contains(page.body, "See EFT payments") || strings.Contains(page.body, "All of EFT") || strings.Contains(page.body, "See accounts") {
 			t.Errorf("the page offers something else:\n%s", page.body)
@@ -404,12 +404,12 @@ func TestS1_2_ConsentIsCutToWhatThePersonMayDo(t *testing.T) {
 			t.Errorf("the only account is not ticked:\n%s", page.body)
 		}
 		code := w.allow(query(appID), "account:X9", "on").back(t, appURI).Get("code")
-		if got := b.do(redeemAt(appID, appSecret, appURI, code)).ok(t).field(t, "scope"); got != "read:eft" {
+		if got := b.do(redeemAt(appID, payerSecret, appURI, code)).ok(t).field(t, "scope"); got != "read:eft" {
 			t.Errorf("scope %q", got)
 		}
 	})
 	t.Run("nothing", func(t *testing.T) {
-		w := b.signIn("poor")
+		w := b.asUser("poor")
 		w.ask(query(appID)).wantPage(t, 200, "Nothing of what it asks for is yours to allow")
 		w.allow(query(appID)).wantPage(t, 400, "Nothing of what it asks for is yours to allow")
 		w.send(query(appID), w.csrf(query(appID)), "decision", "deny").wantBack(t, b, appURI, "access_denied", "xyz")
@@ -418,8 +418,8 @@ func TestS1_2_ConsentIsCutToWhatThePersonMayDo(t *testing.T) {
 		b.update(func(tx store.Writer) error {
 			return tx.PutPrincipal(b.principal("unbound", "", store.User, "read:accounts"))
 		})
-		code := b.signIn("unbound").userCode(query(appID), appURI)
-		lease, err := b.authority.Check(b.pairOf(b.do(redeemAt(appID, appSecret, appURI, code))).access)
+		code := b.asUser("unbound").userCode(query(appID), appURI)
+		lease, err := b.authority.Check(b.pairOf(b.do(redeemAt(appID, payerSecret, appURI, code))).access)
 		if err != nil || len(lease.Accounts) != 0 {
 			t.Errorf("%v, %+v", err, lease)
 		}
@@ -431,11 +431,11 @@ func TestConsentPageIsSafe(t *testing.T) {
 	b := newPeople(t)
 	evil := `<script>alert(1)</script>` + "\u202eevil\x00\u200b" + strings.Repeat("x", 10_000)
 	b.update(func(tx store.Writer) error {
-		c := b.client("evil", appSecret, "read:accounts")
+		c := b.client("evil", payerSecret, "read:accounts")
 		c.Name, c.Description, c.RedirectURIs = evil, evil, []string{"https://evil.test/cb"}
 		return tx.PutClient(c)
 	})
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	page := w.ask(query("evil", "redirect_uri", "https://evil.test/cb", "scope", "read:accounts", "state", `"><img src=x onerror=1>`)).ok(t)
 	if strings.Contains(page.body, "<script") || strings.Contains(page.body, "\u202e") || strings.Contains(page.body, "\u200b") || strings.Contains(page.body, "<img") {
 		t.Error("the page holds what the client wrote as it is")
@@ -467,7 +467,7 @@ func TestConsentPageIsSafe(t *testing.T) {
 
 func TestConsentListsTheWorstFirst(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	page := w.ask(query(appID, "scope", "read:accounts all:eft admin:eft")).ok(t).body
 	at := func(s string) int {
 		k := strings.Index(page, s)
@@ -492,13 +492,13 @@ func TestConsentListsTheWorstFirst(t *testing.T) {
 // How long the app keeps access is for the person to say.
 func TestConsentDuration(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	tokens := func(duration string) pair {
 		code := w.allow(query(appID), "duration", duration).back(t, appURI).Get("code")
-		return b.pairOf(b.do(redeemAt(appID, appSecret, appURI, code)))
+		return b.pairOf(b.do(redeemAt(appID, payerSecret, appURI, code)))
 	}
 	renew := func(p pair) *answer {
-		return b.do(formCall(pathToken, formBasic(appID, appSecret), "grant_type", "refresh_token", "refresh_token", p.refresh))
+		return b.do(formCall(pathToken, formBasic(appID, payerSecret), "grant_type", "refresh_token", "refresh_token", p.refresh))
 	}
 	hour, open := tokens("hour"), tokens("revoked")
 	b.clock.advance(55 * time.Minute)
@@ -517,14 +517,14 @@ func TestConsentDuration(t *testing.T) {
 
 func TestPKCEAtTheTokenEndpoint(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	challenge := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
 	for name, test := range map[string]struct {
 		q, client, secret, uri string
 		changes                []string
 	}{
 		"missing":                        {query(spaID), spaID, "", spaURI, []string{"code_verifier", ""}},
-		"missing, confidential":          {query(appID), appID, appSecret, appURI, []string{"code_verifier", ""}},
+		"missing, confidential":          {query(appID), appID, payerSecret, appURI, []string{"code_verifier", ""}},
 		"wrong":                          {query(spaID), spaID, "", spaURI, []string{"code_verifier", strings.Repeat("a", 43)}},
 		"PKCE-08 the challenge itself":   {query(spaID, "code_challenge", challenge), spaID, "", spaURI, []string{"code_verifier", challenge}},
 		"PKCE-09 42 characters":          {query(spaID, "code_challenge", sha256Base64(testVerifier[:42])), spaID, "", spaURI, []string{"code_verifier", testVerifier[:42]}},
@@ -560,9 +560,9 @@ func TestPKCEAtTheTokenEndpoint(t *testing.T) {
 
 func TestCodeAttacks(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	t.Run("CODE-01 replayed", func(t *testing.T) {
-		for _, c := range []struct{ client, secret, uri string }{{appID, appSecret, appURI}, {spaID, "", spaURI}} {
+		for _, c := range []struct{ client, secret, uri string }{{appID, payerSecret, appURI}, {spaID, "", spaURI}} {
 			code := w.userCode(query(c.client), c.uri)
 			tokens := b.pairOf(b.do(redeemAt(c.client, c.secret, c.uri, code)))
 			b.do(redeemAt(c.client, c.secret, c.uri, code)).wantError(t, 400, "invalid_grant")
@@ -572,12 +572,12 @@ func TestCodeAttacks(t *testing.T) {
 	t.Run("expired", func(t *testing.T) {
 		code := w.userCode(query(appID), appURI)
 		b.clock.advance(time.Minute)
-		b.do(redeemAt(appID, appSecret, appURI, code)).wantError(t, 400, "invalid_grant")
+		b.do(redeemAt(appID, payerSecret, appURI, code)).wantError(t, 400, "invalid_grant")
 	})
 	t.Run("of another client", func(t *testing.T) {
 		code := w.userCode(query(appID), appURI)
 		b.do(redeemAt(spaID, "", appURI, code)).wantError(t, 400, "invalid_grant")
-		b.do(redeemAt(appID, appSecret, appURI, code)).wantError(t, 400, "invalid_grant")
+		b.do(redeemAt(appID, payerSecret, appURI, code)).wantError(t, 400, "invalid_grant")
 	})
 	t.Run("garbage", func(t *testing.T) {
 		b.do(redeemAt(spaID, "", spaURI, "x")).wantError(t, 400, "invalid_grant")
@@ -586,15 +586,15 @@ func TestCodeAttacks(t *testing.T) {
 	})
 	t.Run("RFC 8707 another resource", func(t *testing.T) {
 		code := w.userCode(query(appID), appURI)
-		b.do(redeemAt(appID, appSecret, appURI, code, "resource", "https://other.test")).wantError(t, 400, "invalid_target")
-		b.do(redeemAt(appID, appSecret, appURI, code, "resource", "https://api.test")).ok(t)
+		b.do(redeemAt(appID, payerSecret, appURI, code, "resource", "https://other.test")).wantError(t, 400, "invalid_target")
+		b.do(redeemAt(appID, payerSecret, appURI, code, "resource", "https://api.test")).ok(t)
 	})
 	t.Run("user switched off since", func(t *testing.T) {
 		code := w.userCode(query(appID), appURI)
 		off := b.principal(adaID, "", store.User, "read:accounts", "all:eft", "admin:eft")
 		off.Status = store.Disabled
 		b.update(func(tx store.Writer) error { return tx.PutPrincipal(off) })
-		b.do(redeemAt(appID, appSecret, appURI, code)).wantError(t, 400, "invalid_grant")
+		b.do(redeemAt(appID, payerSecret, appURI, code)).wantError(t, 400, "invalid_grant")
 	})
 }
 
@@ -602,7 +602,7 @@ func TestCodeAttacks(t *testing.T) {
 // is refused, and so is a confidential one that does the same.
 func TestPublicClientAuthentication(t *testing.T) {
 	b := newPeople(t)
-	tokens := b.signIn(adaID).spaTokens()
+	tokens := b.asUser(adaID).spaTokens()
 	refresh := []string{"grant_type", "refresh_token", "refresh_token", tokens.refresh}
 	with := func(authorization string, pairs ...string) call {
 		return formCall(pathToken, authorization, append(slices.Clone(refresh), pairs...)...)
@@ -621,7 +621,7 @@ func TestPublicClientAuthentication(t *testing.T) {
 		"confidential, no secret":      {with("", "client_id", appID), 401, "invalid_client"},
 		"switched off":                 {with("", "client_id", "gone"), 401, "invalid_client"},
 		"exchange app":                 {with("", "client_id", "exchange"), 401, "invalid_client"},
-		"exchange app, secret":         {with(formBasic("exchange", appSecret)), 401, "invalid_client"},
+		"exchange app, secret":         {with(formBasic("exchange", payerSecret)), 401, "invalid_client"},
 		"built-in":                     {with("", "client_id", store.PersonalClient), 401, "invalid_client"},
 		"client_id with NUL":           {formCall(pathToken, "", "grant_type", "refresh_token", "refresh_token", "x", "client_id", "spa\x00"), 400, "invalid_request"},
 		"client_credentials":           {formCall(pathToken, "", "grant_type", "client_credentials", "client_id", spaID), 400, "unauthorized_client"},
@@ -643,7 +643,7 @@ func TestPublicClientAuthentication(t *testing.T) {
 // on from the answer that got lost.
 func TestPublicClientRetriesARenewal(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
+	w := b.asUser(adaID)
 	renew := func(refresh string) *answer {
 		return b.do(formCall(pathToken, "", "grant_type", "refresh_token", "refresh_token", refresh, "client_id", spaID))
 	}
@@ -676,8 +676,8 @@ func TestPublicClientRetriesARenewal(t *testing.T) {
 // token lives on (S3.9, REFRESH-05, REFRESH-06).
 func TestS3_9_TokensAreCutToPresentRights(t *testing.T) {
 	b := newPeople(t)
-	w := b.signIn(adaID)
-	tokens := w.pairOf(b.do(redeemAt(appID, appSecret, appURI,
+	w := b.asUser(adaID)
+	tokens := w.pairOf(b.do(redeemAt(appID, payerSecret, appURI,
 		w.allow(query(appID), "account:A2", "on").back(t, appURI).Get("code"))))
 	ada := b.principal(adaID, "", store.User, "read:accounts", "read:eft")
 	b.update(func(tx store.Writer) error {
@@ -691,7 +691,7 @@ func TestS3_9_TokensAreCutToPresentRights(t *testing.T) {
 		return err
 	})
 	b.wantVerdict(tokens.access, token.RightsChanged)
-	renewed := b.do(formCall(pathToken, formBasic(appID, appSecret), "grant_type", "refresh_token", "refresh_token", tokens.refresh)).ok(t)
+	renewed := b.do(formCall(pathToken, formBasic(appID, payerSecret), "grant_type", "refresh_token", "refresh_token", tokens.refresh)).ok(t)
 	if got := renewed.field(t, "scope"); got != "read:accounts read:eft" {
 		t.Errorf("scope %q", got)
 	}

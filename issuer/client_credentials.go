@@ -24,11 +24,20 @@ const shareFor = 24 * time.Hour
 func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (response, error) {
 	client := &own.Client
 	if client.Public {
-		return response{}, oauthRefusal(codeUnauthorizedClient, "a public client has no rights of its own: a user must grant it some")
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "a public client cannot act for itself: anybody could say that he is it",
+		}
 	}
 	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err
+	}
+	if client.Owner != "" {
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "this client acts for users and not for itself: a user registered it",
+		}
 	}
 	if own.Principal.Kind != store.ClientPrincipal {
 		// In databases older than this grant a service account may have the id.

@@ -74,7 +74,7 @@ func (i *Issuer) identifyClient(x *exchange, f form) (store.Party, error) {
 	switch client := &found.Client; {
 	case err != nil:
 		return store.Party{}, err
-	case !client.Public, client.Exchange, client.Status != store.Active:
+	case !client.Public, client.Status != store.Active:
 		x.named = client.ID
 		return store.Party{}, errInvalidClient
 	}
@@ -132,19 +132,23 @@ func (i *Issuer) firstFit(x *exchange, readings []credentials) (store.Party, boo
 	return store.Party{}, false, nil
 }
 
-// findParty finds whom an id names: the zero Party if nobody.
+// findParty finds whom an id names at the endpoints of OAuth 2.0 and of the bank:
+// the zero Party if nobody.
 func (i *Issuer) findParty(ctx context.Context, id string) (store.Party, error) {
 	found, err := i.store.Party(ctx, i.environment, id)
 	if err != nil {
 		return store.Party{}, fmt.Errorf("read party: %w", err)
 	}
+	if found.Client.Exchange {
+		found.Client = store.Client{} // an app of the access code exchange is nobody here
+	}
 	return found, nil
 }
 
-// usableSecret is usableHash of a client. Public ones have no secret, and apps of
-// the access code exchange have theirs for that alone.
+// usableSecret is usableHash of a client. Public ones have no secret, whatever
+// they had before.
 func usableSecret(client *store.Client, id string) string {
-	if client.Public || client.Exchange {
+	if client.Public {
 		return token.NoSecret(id)
 	}
 	return usableHash(client.Status, client.SecretHash, id)

@@ -25,47 +25,30 @@ const (
 // offer is what a person could allow a client: what the client asks for, as far
 // as the person has it to give.
 type offer struct {
-	scopes   []string
-	accounts []offeredAccount // bound to the person and active, by id
-	owner    string           // name of the user who registered the client; empty: an operator did
-}
-
-type offeredAccount struct {
-	store.Account
-	binding store.Binding
+	rights
+	scopes []string
+	owner  string // name of the user who registered the client; empty: an operator did
 }
 
 // offerOf reads what the person has now. What the page showed before doesn't
 // count.
 func (i *Issuer) offerOf(x *exchange, a *authorization, p *person) (*offer, error) {
-	o := &offer{scopes: i.policy().Cut(a.scopes, p.user.MaxScopes)}
-	err := i.store.View(x.Context(), func(tx store.Reader) error {
-		bindings, err := tx.Bindings(i.environment, p.user.ID)
-		if err != nil {
+	o := new(offer)
+	err := i.store.View(x.Context(), func(tx store.Reader) (err error) {
+		if o.rights, err = i.rightsOf(tx, p.user.ID); err != nil || a.client.Owner == "" {
 			return err
 		}
-		for _, binding := range bindings {
-			account, err := tx.Account(i.environment, binding.Account)
-			if err != nil {
-				return err
-			}
-			if account.Status == store.Active {
-				o.accounts = append(o.accounts, offeredAccount{account, binding})
-			}
-		}
-		if a.client.Owner == "" {
-			return nil
-		}
 		owner, err := tx.Principal(i.environment, a.client.Owner)
-		o.owner = cmp.Or(owner.Name, a.client.Owner)
 		if errors.Is(err, store.ErrNotFound) {
-			return nil
+			err = nil
 		}
+		o.owner = cmp.Or(owner.Name, a.client.Owner)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read what can be allowed: %w", err)
 	}
+	o.scopes = i.policy().Cut(a.scopes, o.user.MaxScopes)
 	return o, nil
 }
 
@@ -120,9 +103,9 @@ func (i *Issuer) consentDecision(x *exchange, a *authorization, p *person, o *of
 func (i *Issuer) allow(x *exchange, a *authorization, p *person, o *offer, f form) (response, error) {
 	expires, known := expiresAfter(f["duration"], x.now)
 	var picked []string
-	for k := range o.accounts {
-		if f[accountField(o.accounts[k].ID)] != "" {
-			picked = append(picked, o.accounts[k].ID)
+	for _, id := range o.accountIDs() {
+		if f[accountField(id)] != "" {
+			picked = append(picked, id)
 		}
 	}
 	switch {
@@ -130,7 +113,7 @@ func (i *Issuer) allow(x *exchange, a *authorization, p *person, o *offer, f for
 		return i.consentPage(x, a, p, o, pages.NothingToAllow), nil
 	case !known:
 		return i.consentPage(x, a, p, o, pages.NoDuration), nil
-	case len(o.accounts) > 0 && len(picked) == 0:
+	case len(o.open) > 0 && len(picked) == 0:
 		return i.consentPage(x, a, p, o, pages.NoAccount), nil
 	}
 	raw, hash := i.keyring.NewOpaque(token.ClassCode)
@@ -165,9 +148,9 @@ func accountField(id string) string { return "account:" + id }
 func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer, problem pages.ConsentProblem) response {
 	d := pages.ConsentData{
 		Layout: i.layoutFor("Allow access", p), Action: x.URL.RequestURI(), Problem: problem,
-		App: cmp.Or(shownText(a.client.Name, maxShownName), a.client.ID), Description: shownText(a.client.Description, maxShownText),
+		App: shownText(nameOf(&a.client), maxShownName), Description: shownText(a.client.Description, maxShownText),
 		Owner: shownText(o.owner, maxShownName), Destination: destination(a.redirectURI),
-		Scopes: i.shownScopes(o.scopes), Accounts: shownAccounts(i.policy(), o.accounts),
+		Scopes: i.shownScopes(o.scopes), Accounts: shownAccounts(i.policy(), o.open),
 	}
 	d.Lacks = lacking(d.Scopes)
 	for _, duration := range consentDurations {
@@ -239,19 +222,17 @@ func lacking(scopes []pages.ConsentScope) []string {
 
 // shownAccounts are the tick-boxes. One alone is ticked already; of several the
 // person chooses.
-func shownAccounts(p *policy.Policy, accounts []offeredAccount) []pages.ConsentAccount {
-	shown := make([]pages.ConsentAccount, len(accounts))
-	for k := range accounts {
-		a := &accounts[k]
-		shown[k] = pages.ConsentAccount{Field: accountField(a.ID), ID: a.ID, Name: shownText(a.Name, maxShownName), Ticked: len(accounts) == 1}
-		if a.binding.Access != store.Partial {
-			continue
+func shownAccounts(p *policy.Policy, open []store.Standpoint) []pages.ConsentAccount {
+	shown := make([]pages.ConsentAccount, len(open))
+	for k := range open {
+		account, binding := &open[k].Account, &open[k].Binding
+		shown[k] = pages.ConsentAccount{
+			Field: accountField(account.ID), ID: account.ID, Name: shownText(account.Name, maxShownName),
+			Ticked: len(open) == 1, Partial: binding.Access == store.Partial,
 		}
-		shown[k].Partial = true
-		for _, name := range a.binding.Scopes {
-			if scope, known := p.Scope(name); known && !scope.Hidden {
-				shown[k].Limits = append(shown[k].Limits, scope.Title)
-			}
+		for _, name := range visible(p, binding.Scopes) {
+			scope, _ := p.Scope(name)
+			shown[k].Limits = append(shown[k].Limits, scope.Title)
 		}
 	}
 	return shown

@@ -76,7 +76,7 @@ func (i *Issuer) publicOrigins(ctx context.Context) (map[string]bool, error) {
 			}
 			for _, uri := range clients[k].RedirectURIs {
 				if u, err := url.Parse(uri); err == nil {
-					known[originOf(u)] = true
+					known[webOrigin(u)] = true
 				}
 			}
 		}

@@ -141,6 +141,7 @@ var bodyOnly = map[string]bool{
 	"grant_type": true, "code": true, "refresh_token": true, "scope": true,
 	"client_id": true, "client_secret": true, "client_assertion": true, "client_assertion_type": true,
 	"token": true, "token_type_hint": true, "access_token": true,
+	"appsecret": true, "accesscode": true, "connectionid": true, "usersecret": true,
 	"x-service-account-id": true, "x-service-account-secret": true,
 	"x-ibm-client-id": true, "x-ibm-client-secret": true, "x-client-id": true, "x-client-secret": true,
 }

@@ -13,11 +13,11 @@ import (
 func TestS3_11_GolangLibraryWithAuthorizationCode(t *testing.T) {
 	b := newPeopleOn(t, shortLived(t))
 	for name, config := range map[string]oauth2.Config{
-		"confidential": {ClientID: appID, ClientSecret: appSecret, RedirectURL: appURI},
+		"confidential": {ClientID: appID, ClientSecret: payerSecret, RedirectURL: appURI},
 		"public":       {ClientID: spaID, RedirectURL: spaURI},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := b.signIn(adaID)
+			w := b.asUser(adaID)
 			config.Endpoint = oauth2.Endpoint{AuthURL: b.server.URL + pathAuthorize, TokenURL: b.server.URL + pathToken}
 			config.Scopes = []string{"read:accounts"}
 			verifier := oauth2.GenerateVerifier()

@@ -93,12 +93,12 @@ func formTarget(uri string) string {
 	if !web || strings.HasPrefix(u.Host, "[") {
 		return u.Scheme + ":"
 	}
-	return originOf(u)
+	return webOrigin(u)
 }
 
-// originOf is the origin of a page at a URL, as browsers write it (RFC 6454
+// webOrigin is the origin of a page at a URL, as browsers write it (RFC 6454
 // §6.1), or "" if it has none that a header could name.
-func originOf(u *url.URL) string {
+func webOrigin(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	if host == "" || strings.ContainsFunc(host, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`;,'"*`, c) }) {
 		return ""
