@@ -101,19 +101,42 @@ var (
 	consentForm = regexp.MustCompile(`method="post" action="([^"]*/oauth2/authorize[^"]*)"`)
 )
 
+// authorizeQuery is the request with which an app sends a browser.
+func authorizeQuery(client, uri, scopes string) string {
+	sum := sha256.Sum256([]byte(pkceVerifier))
+	return url.Values{
+		"response_type": {"code"}, "client_id": {client}, "redirect_uri": {uri}, "scope": {scopes}, "state": {"a secret state"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}.Encode()
+}
+
+// page is the page that asks for consent.
+func (w *surfer) page(query string) string {
+	w.t.Helper()
+	status, _, page := w.send(w.request("GET", w.issuer+"/oauth2/authorize?"+query, nil))
+	if status != http.StatusOK {
+		w.t.Fatalf("consent page: %d\n%s", status, page)
+	}
+	return page
+}
+
+var anyTag = regexp.MustCompile(`<[^>]*>`)
+
+// betweenTags is the text of the first line that holds an attribute.
+func betweenTags(page, attribute string) string {
+	_, rest, _ := strings.Cut(page, attribute+">")
+	line, _, _ := strings.Cut(rest, "\n")
+	return anyTag.ReplaceAllString(line, "")
+}
+
 // consent goes from an app's request through the page and back, and returns the
 // page and the query that the app gets.
 func (w *surfer) consent(client, uri, scopes string, fields ...string) (page string, back url.Values) {
 	w.t.Helper()
-	sum := sha256.Sum256([]byte(pkceVerifier))
-	query := url.Values{
-		"response_type": {"code"}, "client_id": {client}, "redirect_uri": {uri}, "scope": {scopes}, "state": {"a secret state"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
-	}
-	status, _, page := w.send(w.request("GET", w.issuer+"/oauth2/authorize?"+query.Encode(), nil))
+	page = w.page(authorizeQuery(client, uri, scopes))
 	csrf, action := csrfInput.FindStringSubmatch(page), consentForm.FindStringSubmatch(page)
-	if status != http.StatusOK || csrf == nil || action == nil {
-		w.t.Fatalf("consent page: %d\n%s", status, page)
+	if csrf == nil || action == nil {
+		w.t.Fatalf("the page has no form:\n%s", page)
 	}
 	form := url.Values{"csrf": {csrf[1]}, "decision": {"allow"}, "duration": {"month"}}
 	for k := 0; k < len(fields); k += 2 {
