@@ -127,7 +127,7 @@ func setClient(c *adminCall) (any, error) {
 	}
 	shown, err := clients.edit(c, "set", "", func(tx *change, row *store.Client) error {
 		before := *row
-		in.clientFields.apply(row)
+		in.apply(row)
 		switch {
 		case row.Public:
 			row.SecretHash, secret = "", ""

@@ -93,7 +93,7 @@ func TestEveryEndpointWithTheStoreAway(t *testing.T) {
 		t.Run(strings.Trim(e.pattern, "/"), func(t *testing.T) {
 			st := new(truant)
 			b := newBank(t, func(b *bank) {
-				b.wrap = func(real store.Store) store.Store { st.Store = real; return st }
+				b.wrap = func(there store.Store) store.Store { st.Store = there; return st }
 			})
 			undisturbed := b.rowsAdded(func() { b.do(e.call(b)).success(t) })
 			var c call
