@@ -121,7 +121,7 @@ type prepared struct {
 // prepare refuses a change after which a client would make no sense.
 func (in *clientChange) prepare(row *store.Client) (p prepared, err error) {
 	p = prepared{before: *row, after: *row}
-	in.clientFields.apply(&p.after)
+	in.apply(&p.after)
 	if in.Name != nil {
 		p.after.Name = *in.Name
 	}
