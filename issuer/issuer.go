@@ -20,6 +20,7 @@ import (
 const (
 	pathS4Code     = "/api/v1/s2s-oauth2/code"
 	pathS4Token    = "/api/v1/s2s-oauth2/token"
+	pathAuthorize  = "/oauth2/authorize"
 	pathToken      = "/oauth2/token"
 	pathRevoke     = "/oauth2/revoke"
 	pathIntrospect = "/oauth2/introspect"
@@ -95,6 +96,7 @@ type Issuer struct {
 	log       *zap.Logger
 
 	throttle   *Throttle
+	origins    origins
 	sameOrigin *http.CrossOriginProtection
 	base       string // path of the URL
 	mux        *http.ServeMux
@@ -192,10 +194,11 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle(base+pathS4Code, i.handle("s4.code", getOrPost, i.s4Code))
 	mux.Handle(base+pathS4Token, i.handle("s4.token", getOrPost, i.s4Token))
-	mux.Handle(base+pathToken, i.handle("token", post, i.token))
+	mux.Handle(base+pathAuthorize, i.handlePage("authorize", getOrPost, i.authorize))
+	mux.Handle(base+pathToken, i.crossOrigin(i.handle("token", post, i.token)))
 	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
-	mux.Handle(base+pathRevoke, i.handle("revoke", post, i.revoke))
+	mux.Handle(base+pathRevoke, i.crossOrigin(i.handle("revoke", post, i.revoke)))
 	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
 	mux.Handle(base+pathLogout, i.handlePage("logout", post, i.logout))
 	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
