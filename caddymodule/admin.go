@@ -76,7 +76,7 @@ func adminRoutes() []adminRoute {
 			{"POST", "/operators/rotate", roleAdmin, rotateOperators},
 			{"POST", inEnvironment + "/accounts", roleAdmin, addAccount},
 		},
-		auditRoutes(), keyRoutes(),
+		auditRoutes(), keyRoutes(), peopleRoutes(), appRoutes(),
 		clients.routes(), partyRoutes(clients.path, setClient, rotateClientSecret), users.routes(),
 		serviceAccounts.routes(), partyRoutes(serviceAccounts.path, serviceAccounts.set, serviceAccounts.rotateSecret),
 		accounts.routes(),

@@ -18,6 +18,7 @@ var clients = recordKind[store.Client]{
 	word: "client", path: "clients", action: "client",
 	kills: store.KindClient, rights: clientRights,
 	get: store.Reader.Client, list: store.Reader.Clients, put: putClient,
+	ours:     func(c *store.Client) bool { return !c.Exchange },
 	rival:    principalNamed,
 	replaced: replacedClient,
 	fields: func(c *store.Client) fields {

@@ -203,7 +203,7 @@ func TestClientCallsThatAreRefused(t *testing.T) {
 		"public may leave PKCE out":        {"PATCH /clients/desktop", `{"pkce_optional":true}`, 400, "cannot leave PKCE out"},
 		"redirect URI with a wildcard":     {"PATCH /clients/bot", `{"redirect_uris":["https://*.example.com/"]}`, 400, "wildcard"},
 		"scope that is not known":          {"PATCH /clients/bot", `{"public":true,"scopes":["read:etf"]}`, 400, "did you mean"},
-		"app of the exchange":              {"PATCH /clients/app", `{"public":true}`, 400, "its secret is what it exchanges with"},
+		"app of the exchange":              {"PATCH /clients/app", `{"public":true}`, 404, "there is no client"},
 		"users have no redirect URIs":      {"POST /users", `{"id":"x","redirect_uris":[]}`, 400, "not what is expected"},
 		"service accounts are not public":  {"POST /service-accounts", `{"id":"x","public":true}`, 400, "not what is expected"},
 		"service accounts stay not public": {"PATCH /service-accounts/" + serviceID, `{"public":true}`, 400, "not what is expected"},

@@ -28,6 +28,9 @@ type record struct {
 	Public       bool     `json:"public,omitzero"`
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	PKCEOptional bool     `json:"pkce_optional,omitzero"`
+
+	// Of apps.
+	StateOptional bool `json:"state_optional,omitzero"`
 }
 
 // recordKind is what the operations on one kind of record have to know of it.

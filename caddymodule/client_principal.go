@@ -31,10 +31,11 @@ func putClient(tx store.Writer, c store.Client) error {
 }
 
 // actsForItself reports whether a client can: not without a secret, because anybody
-// could say that he is it, not as an app of the access code exchange, and not if
-// nobody can be it.
+// could say that he is it, not as an app of the access code exchange, not if a user
+// registered it, who must get nothing by it that no user granted, and not if nobody
+// can be it.
 func actsForItself(c *store.Client) bool {
-	return !c.Public && !c.Exchange && c.Source != store.BuiltIn
+	return !c.Public && !c.Exchange && c.Owner == "" && c.Source != store.BuiltIn
 }
 
 // disableClientPrincipal disables the principal of a client that acts for itself

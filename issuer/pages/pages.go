@@ -25,6 +25,7 @@ type Layout struct {
 	Base        string // path of the issuer's URL
 	User        string // name of who is signed in; empty: nobody
 	CSRF        string // of the session, for the form that signs out
+	Wide        bool   // the page holds tables
 }
 
 // Style is the address of the style sheet.
@@ -50,10 +51,15 @@ func Asset(name string) (File, bool) {
 	return File{}, false
 }
 
-// page parses a template together with the layout that it fills.
-func page(name string) *template.Template {
+// page parses a template together with the layout that it fills, and with parts
+// that several pages have.
+func page(name string, parts ...string) *template.Template {
+	files := []string{"templates/layout.html", "templates/" + name}
+	for _, part := range parts {
+		files = append(files, "templates/"+part)
+	}
 	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": func(status int) string { return http.StatusText(status) }}).
-		ParseFS(templates, "templates/layout.html", "templates/"+name))
+		ParseFS(templates, files...))
 }
 
 // write executes a template. Templates are part of the program: an error in one
