@@ -106,13 +106,43 @@ func addClient(c *adminCall) (any, error) {
 	return clients.addParty(c, row)
 }
 
-// setClient is set for clients. What a public client becomes that had no secret
-// before needs one, which only this answer shows.
-func setClient(c *adminCall) (any, error) {
-	var in struct {
-		partyChange
-		clientFields
+// clientChange is the body of a call that changes a client.
+type clientChange struct {
+	partyChange
+	clientFields
+}
+
+// prepared is what a change makes of a client.
+type prepared struct {
+	before, after store.Client
+	what          string // it changes
+	ends          bool   // what the client obtained before
+}
+
+// prepare refuses a change after which a client would make no sense.
+func (in *clientChange) prepare(row *store.Client) (p prepared, err error) {
+	p = prepared{before: *row, after: *row}
+	in.apply(&p.after)
+	if in.Name != nil {
+		p.after.Name = *in.Name
 	}
+	if in.Scopes != nil {
+		p.after.MaxScopes = *in.Scopes
+	}
+	if p.after.Public {
+		p.after.SecretHash = ""
+	}
+	if err := checkClient(&p.after); err != nil {
+		return p, refuse(http.StatusBadRequest, "%v", err)
+	}
+	p.what, p.ends = clientChanges(&p.before, &p.after)
+	return p, nil
+}
+
+// setClient is set for clients. What was public and is no more gets a secret, which
+// only this answer shows.
+func setClient(c *adminCall) (any, error) {
+	var in clientChange
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
@@ -122,35 +152,50 @@ func setClient(c *adminCall) (any, error) {
 	if err := c.checkChange(&in.partyChange); err != nil {
 		return nil, err
 	}
-	secret, hash := "", ""
-	if in.Public != nil && !*in.Public {
-		secret, hash = c.newSecret()
+	if c.dry {
+		return c.wouldEnd(in.reach(c))
 	}
+	secret, hash := c.newSecret()
 	shown, err := clients.edit(c, "set", "", func(tx *change, row *store.Client) error {
-		before := *row
-		in.clientFields.apply(row)
-		switch {
-		case row.Public:
-			row.SecretHash, secret = "", ""
-		case before.Public:
-			row.SecretHash = hash
-		default:
-			secret = "" // it keeps the one that it has
+		p, err := in.prepare(row)
+		if err != nil {
+			return err
 		}
-		if err := checkClient(row); err != nil {
-			return refuse(http.StatusBadRequest, "%v", err)
+		if p.before.Public && !p.after.Public {
+			p.after.SecretHash = hash
+		} else {
+			secret = "" // it has none, or keeps the one that it has
 		}
-		what, ends := clientChanges(&before, row)
-		tx.reason = cmp.Or(what, "name or description was changed")
-		if ends {
-			if err := tx.raise(store.KindClient, row.ID); err != nil {
-				return err
-			}
+		tx.reason = cmp.Or(p.what, "name or description was changed")
+		*row = p.after
+		if p.ends {
+			return tx.raise(store.KindClient, row.ID)
 		}
-		return clients.apply(tx, row, &in.partyChange)
+		if slices.Equal(p.before.MaxScopes, row.MaxScopes) {
+			return nil
+		}
+		return tx.raise(clientRights.kind(lessThan(row.MaxScopes, p.before.MaxScopes)), row.ID)
 	})
 	shown.Secret = secret
 	return shown, err
+}
+
+// reach says what a change would end.
+func (in *clientChange) reach(c *adminCall) func(store.Reader) (reach, error) {
+	return func(tx store.Reader) (reach, error) {
+		row, err := clients.find(tx, c)
+		if err != nil {
+			return reach{}, err
+		}
+		if err := clients.refuseDeclared(&row); err != nil {
+			return reach{}, err
+		}
+		p, err := in.prepare(&row)
+		if p.ends {
+			return reachOf(store.KindClient, row.ID), err
+		}
+		return reachOf(clientRights.kind(lessThan(p.after.MaxScopes, p.before.MaxScopes)), row.ID), err
+	}
 }
 
 // rotateClientSecret is rotateSecret for who may have none.

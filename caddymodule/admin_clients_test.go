@@ -112,6 +112,19 @@ func TestRedirectURITakenAwayEndsWhatTheClientHas(t *testing.T) {
 	if got := w.verdict(held); got != token.Live {
 		t.Fatalf("after what takes nothing away, the token is %s", got)
 	}
+	for body, grants := range map[string]string{
+		`{"redirect_uris":["` + otherCallback + `"]}`: `"kind":"client","target":"bot","principals":["` + serviceID + `"],"clients":["bot"],"grants":1`,
+		`{"public":true,"pkce_optional":false}`:       `"kind":"client","target":"bot"`,
+		`{"scopes":["read:eft"]}`:                     `"kind":"client_rights","target":"bot"`,
+		`{"name":"B"}`:                                `"kind":"client_rights_given","target":"bot"`,
+	} {
+		if got := w.ok("PATCH", "/clients/bot?dry_run=true", body).body; !strings.Contains(got, grants) {
+			t.Errorf("a dry run of %s says %s, want %s", body, got, grants)
+		}
+	}
+	if got := w.verdict(held); got != token.Live {
+		t.Fatalf("after dry runs the token is %s", got)
+	}
 	w.ok("PATCH", "/clients/bot", `{"redirect_uris":["`+otherCallback+`"],"pkce_optional":false}`)
 	if got := w.verdict(held); got != token.Revoked {
 		t.Errorf("after its redirect URI is taken away, the token is %s", got)
@@ -190,10 +203,13 @@ func TestClientCallsThatAreRefused(t *testing.T) {
 		"public may leave PKCE out":        {"PATCH /clients/desktop", `{"pkce_optional":true}`, 400, "cannot leave PKCE out"},
 		"redirect URI with a wildcard":     {"PATCH /clients/bot", `{"redirect_uris":["https://*.example.com/"]}`, 400, "wildcard"},
 		"scope that is not known":          {"PATCH /clients/bot", `{"public":true,"scopes":["read:etf"]}`, 400, "did you mean"},
-		"app of the exchange":              {"PATCH /clients/app", `{"public":true}`, 400, "its secret is what it exchanges with"},
+		"app of the exchange":              {"PATCH /clients/app", `{"public":true}`, 404, "there is no client"},
 		"users have no redirect URIs":      {"POST /users", `{"id":"x","redirect_uris":[]}`, 400, "not what is expected"},
 		"service accounts are not public":  {"POST /service-accounts", `{"id":"x","public":true}`, 400, "not what is expected"},
 		"service accounts stay not public": {"PATCH /service-accounts/" + serviceID, `{"public":true}`, 400, "not what is expected"},
+		"dry run of the refused":           {"PATCH /clients/desktop?dry_run=true", `{"redirect_uris":[]}`, 400, "needs a redirect URI"},
+		"dry run of the declared":          {"PATCH /clients/" + clientID + "?dry_run=true", `{"name":"x"}`, 409, "change it there"},
+		"dry run of who has none":          {"PATCH /service-accounts/desk?dry_run=true", `{"name":"x"}`, 400, "has no dry run"},
 		"built in":                         {"PATCH /clients/" + store.PersonalClient, `{"public":true,"redirect_uris":["` + callback + `"]}`, 409, "is built in"},
 		"declared":                         {"PATCH /clients/" + clientID, `{"redirect_uris":["` + callback + `"]}`, 409, "change it there"},
 	} {

@@ -38,21 +38,19 @@ func (w recordWords) setClient() *cobra.Command {
 
 --redirect-uri names all redirect URIs that the client has from now on. If one of
 those before is missing, or the client becomes public, all that it obtained ends,
-streams too: nobody knows which token came by way of it. A public client that gets
-a secret (--public=false) is shown it, once.`
+streams too: nobody knows which token came by way of it; --dry-run tells what that
+would be. A public client that gets a secret (--public=false) is shown it, once.`
 	cmd.Example += "\n  caddy bearer client set chat-bot --redirect-uri https://bot.example.com/callback --redirect-uri https://bot.example.com/beta"
+	cmd.Flags().Bool("dry-run", false, "show what would end, and end nothing")
 	more := clientFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		var in struct {
-			partyChange
-			clientFields
-		}
+		var in clientChange
 		party.into(cmd, &in.partyChange)
 		more.into(cmd, &in.clientFields)
 		if !in.partyChange.any() && !in.clientFields.any() {
 			return usagef("there is nothing to change; give --name, --scopes, --description, --public, --redirect-uri or --pkce-optional")
 		}
-		return ask(c, "PATCH", []string{w.path, args[0]}, "", in, printRecord)
+		return askToEnd(c, "PATCH", []string{w.path, args[0]}, in, printRecord)
 	})
 	return cmd
 }

@@ -175,6 +175,6 @@ func readRedirectURIs(text string) (uris []string, problem string) {
 func (i *Issuer) secretPage(p *person, status int, c *store.Client, secret string) response {
 	return pageResponse(status, pages.ApplicationSecret(pages.ApplicationSecretData{
 		Layout: i.layoutFor("Your application", p), Application: shownApplication(c), Secret: secret,
-		Issuer: i.url, TokenURL: i.url + pathToken,
+		Issuer: i.url, AuthorizeURL: i.url + pathAuthorize, TokenURL: i.url + pathToken,
 	}))
 }

@@ -123,6 +123,45 @@ func TestS3_4_ApplicationActsForUsersOnly(t *testing.T) {
 	b.do(formCall(pathToken, formBasic(id, "wrong"), "grant_type", "client_credentials")).wantError(t, 401, codeInvalidClient)
 }
 
+// Who has partial access can't register an application and may let any have what he
+// has: at each moment no more than that.
+func TestS3_4_S3_7_S3_8_S3_9_AnyUserAuthorizesAnyApplication(t *testing.T) {
+	b := userBank(t)
+	id, secret := b.sessionOf("alice").registered()
+	user := b.asUser("partial")
+	asked := query(id, "redirect_uri", appURI, "scope", "read:eft")
+	page := user.send(asked, user.csrf(asked), "decision", "allow", "account:P1", "on", "account:P2", "on", "duration", "month")
+	code := page.back(t, appURI).Get("code")
+	got := b.pairOf(b.do(redeemAt(id, secret, appURI, code)))
+	lease, err := b.authority.Check(got.access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lease.Subject != "partial" || lease.Client != id || fmt.Sprint(lease.Scopes, lease.Accounts) != "[read:eft] [P1 P2]" {
+		t.Errorf("the token is %+v", lease.Facts)
+	}
+	b.update(func(tx store.Writer) error {
+		p, err := tx.Principal(b.env, "partial")
+		if err != nil {
+			return err
+		}
+		p.MaxScopes = []string{"read:accounts"}
+		if err := tx.PutPrincipal(p); err != nil {
+			return err
+		}
+		_, err = tx.Revoke(store.Revocation{Environment: b.env, Kind: store.KindRights, Target: "partial", At: b.clock.Now(), Reason: "demoted"})
+		return err
+	})
+	b.wantVerdict(got.access, token.RightsChanged)
+	renewed := b.do(formCall(pathToken, formBasic(id, secret), "grant_type", "refresh_token", "refresh_token", got.refresh)).ok(t)
+	if scope := renewed.field(t, "scope"); scope != "" {
+		t.Errorf("after the demotion it still gets %q", scope)
+	}
+	next := b.pairOf(renewed)
+	b.do(b.sessionOf("alice").form(pathApplications+"/"+id+"/disable")).wantRedirect(t, pathApplications)
+	b.wantVerdict(next.access, token.Revoked)
+}
+
 func TestS3_3_OnlyFullAccessRegisters(t *testing.T) {
 	b := userBank(t)
 	for _, id := range []string{"nobody", "partial"} {

@@ -75,7 +75,7 @@ func checkRedirectURI(raw string) error {
 	}
 	switch {
 	case u.Scheme == "":
-		return errors.New("is not absolute; begin with https://")
+		return errors.New("is not absolute; write its scheme and host too")
 	case !strings.HasPrefix(raw, u.Scheme+":"):
 		return fmt.Errorf("has a scheme in capitals; write %s:", u.Scheme)
 	case u.User != nil:

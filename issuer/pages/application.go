@@ -27,9 +27,10 @@ type ApplicationsData struct {
 type ApplicationSecretData struct {
 	Layout
 	Application
-	Secret   string
-	Issuer   string
-	TokenURL string
+	Secret       string
+	Issuer       string
+	AuthorizeURL string
+	TokenURL     string
 }
 
 var (
