@@ -130,7 +130,7 @@ func (i *Issuer) refusal(x *exchange, err error) response {
 }
 
 // privateEndpoints are those that ask for credentials.
-var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "logout"}
+var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout"}
 
 // errPanic stands for a panic, whose value might hold anything.
 var errPanic = errors.New("panic")
