@@ -73,7 +73,7 @@ func (rt *runtime) rotateRoot(ctx context.Context, events []store.Event) (*token
 
 // rootNeeds counts what is worth nothing without an old root key.
 type rootNeeds struct {
-	Tokens  int `json:"tokens"`  // codes too
+	Tokens  int `json:"tokens"`  // codes and sessions too
 	Secrets int `json:"secrets"` // of clients and service accounts
 }
 

@@ -20,8 +20,9 @@ func (r reader) Sessions(env store.Environment, principal string) ([]store.Sessi
 func (w writer) PutSession(s store.Session) error {
 	return w.put("session", `INSERT INTO session (environment, hash, key_id, id, principal, epoch, created, authenticated, seen, expires, address, agent)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET epoch = excluded.epoch, authenticated = excluded.authenticated, seen = excluded.seen,
-			expires = excluded.expires, address = excluded.address, agent = excluded.agent`,
+		ON CONFLICT DO UPDATE SET key_id = excluded.key_id, id = excluded.id, principal = excluded.principal,
+			epoch = excluded.epoch, created = excluded.created, authenticated = excluded.authenticated,
+			seen = excluded.seen, expires = excluded.expires, address = excluded.address, agent = excluded.agent`,
 		s.Environment, s.Hash[:], s.KeyID, s.ID, s.Principal, s.Epoch, micros(s.Created), micros(s.Authenticated),
 		micros(s.Seen), micros(s.Expires), s.Address, s.Agent)
 }
@@ -49,22 +50,27 @@ func (r reader) Token(env store.Environment, id string) (store.Token, error) {
 		`SELECT `+tokenColumns+`, t.sealed FROM token t WHERE t.environment = ? AND t.id = ?`, env, id)
 }
 
+// CROSS JOIN keeps SQLite to the order that begins with the account.
+const selectAccountTokens = `SELECT ` + tokenColumns + `, g.revoked, g.reason
+	FROM grant_account a
+	CROSS JOIN grants g ON g.environment = a.environment AND g.id = a.grant_id
+	CROSS JOIN token t ON t.environment = a.environment AND t.grant_id = a.grant_id
+	WHERE a.environment = ? AND a.account = ? AND t.class = ?
+	ORDER BY t.created DESC, t.id DESC`
+
 func (r reader) AccountTokens(env store.Environment, account string, class store.Class) ([]store.AccountToken, error) {
 	return list(r.s, func(t *store.AccountToken) []any {
 		return append(tokenInto(&t.Token), instant{&t.Ended}, &t.Reason)
-	}, `SELECT `+tokenColumns+`, g.revoked, g.reason
-		FROM grant_account a
-		CROSS JOIN grants g ON g.environment = a.environment AND g.id = a.grant_id
-		CROSS JOIN token t ON t.environment = a.environment AND t.grant_id = a.grant_id
-		WHERE a.environment = ? AND a.account = ? AND t.class = ?
-		ORDER BY t.created DESC, t.id DESC`, env, account, class)
+	}, selectAccountTokens, env, account, class)
 }
 
+const selectKnownTokens = `SELECT ` + tokenColumns + ` FROM token t WHERE t.environment = ?1 AND t.class = '` + string(store.SharedRefresh) + `' AND t.id IN (
+		SELECT m.id FROM token m WHERE m.environment = ?1 AND m.creator = ?2 AND m.creator <> ''
+		UNION SELECT h.token FROM token_shown h WHERE h.environment = ?1 AND h.principal = ?2)
+	ORDER BY t.created, t.id`
+
 func (r reader) KnownTokens(env store.Environment, principal string) ([]store.Token, error) {
-	return list(r.s, tokenInto, `SELECT `+tokenColumns+` FROM token t WHERE t.environment = ?1 AND t.class = 'trading' AND t.id IN (
-			SELECT m.id FROM token m WHERE m.environment = ?1 AND m.creator = ?2 AND m.creator <> ''
-			UNION SELECT h.token FROM token_shown h WHERE h.environment = ?1 AND h.principal = ?2)
-		ORDER BY t.created, t.id`, env, principal)
+	return list(r.s, tokenInto, selectKnownTokens, env, principal)
 }
 
 func (r reader) ShownTo(env store.Environment, token string) ([]string, error) {
