@@ -72,7 +72,7 @@ type Flows interface {
 	// Present shows a shared refresh token (class SharedRefresh), which stays as it is, and
 	// returns what an access token may be minted from. ErrNotFound (of another class,
 	// too), ErrExpired, ErrRevoked. Once a revocation has returned, no Present that
-	// ends later succeeds.
+	// begins later succeeds.
 	Present(ctx context.Context, req Present) (Token, Standing, error)
 
 	// Revoke kills a token, a grant, or everything under a numbered target.
