@@ -33,7 +33,7 @@ func (w *world) copies(what string, of map[string]bool) {
 var copyCases = []testCase{
 	{"no list and no flow returns it", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.show("id-a", ann)
 		w.view(func(r store.Reader) error {
 			ofGrant, err := r.TokensOf(env, "grant a")
@@ -43,7 +43,7 @@ var copyCases = []testCase{
 			known, err := r.KnownTokens(env, ann)
 			w.must(err)
 			for _, token := range []store.Token{ofGrant[0], ofAccount[0].Token, known[0], w.token("a")} {
-				w.equal("token", token, listed(sharedToken("a")))
+				w.equal("token", token, listed(tradingToken("a")))
 			}
 			return nil
 		})
@@ -63,16 +63,16 @@ var copyCases = []testCase{
 		} {
 			w.openTrading()
 			kind := string(c.kind)
-			w.share(kind + " a")
-			w.share(kind + " b")
-			w.shareOf(part, kind+" c")
+			w.trade(kind + " a")
+			w.trade(kind + " b")
+			w.tradeOf(part, kind+" c")
 			w.kill(c.kind, c.target)
 			w.copies(kind, c.left)
 		}
 	}},
 	{"not destroyed by what kills nothing of it", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.kill(store.KindPrincipal, ann) // who made it
 		w.kill(store.KindClient, app)
 		w.kill(store.KindAccount, part)
@@ -83,7 +83,7 @@ var copyCases = []testCase{
 	}},
 	{"the other environment keeps its own", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.populate(store.Production)
 		for _, kind := range []store.Kind{store.KindAccount, store.KindToken} {
 			target := map[store.Kind]string{store.KindAccount: full, store.KindToken: "id-a"}[kind]
@@ -96,7 +96,7 @@ var copyCases = []testCase{
 		for _, id := range []string{"replay", "reuse"} {
 			_, err := w.Issue(w.ctx, store.Issue{
 				Grant: grant(id, full), Code: &store.Code{Hash: hash("code " + id), KeyID: "k1", Expires: now.Add(time.Minute)},
-				Tokens: []store.Token{sharedToken(id), refresh("first " + id)},
+				Tokens: []store.Token{tradingToken(id), refresh("first " + id)},
 			})
 			w.must(err)
 		}
@@ -113,7 +113,7 @@ var copyCases = []testCase{
 	}},
 	{"kept if the revocation is taken back with its transaction", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		err := w.Update(w.ctx, func(x store.Writer) error {
 			if _, err := x.Revoke(store.Revocation{Environment: env, Kind: store.KindAccount, Target: full, At: now}); err != nil {
 				return err
@@ -131,14 +131,14 @@ var copyCases = []testCase{
 	{"destroyed as soon as the token has expired", func(w *world) {
 		w.openTrading()
 		for _, secret := range []string{"a", "b", "c", "d"} { // more than a batch
-			w.share(secret)
+			w.trade(secret)
 		}
-		w.share("longer", func(t *store.Token) { t.Expires = now.Add(2 * year) })
-		w.share("permanent", func(t *store.Token) { t.Expires = time.Time{} })
+		w.trade("longer", func(t *store.Token) { t.Expires = now.Add(2 * year) })
+		w.trade("permanent", func(t *store.Token) { t.Expires = time.Time{} })
 		w.equal("too early", w.collect(year-time.Millisecond), store.Collected{})
 		w.equal("in time", w.collect(year), store.Collected{Copies: 4})
 		w.copies("expired", map[string]bool{"a": false, "b": false, "c": false, "d": false, "longer": true, "permanent": true})
-		w.equal("still on file", w.token("a"), listed(sharedToken("a")))
+		w.equal("still on file", w.token("a"), listed(tradingToken("a")))
 		w.equal("once", w.collect(year), store.Collected{})
 		done, err := w.Collect(w.ctx, store.Collect{Environment: store.Production, Now: now.Add(3 * year), Keep: keep, Limit: 9})
 		w.must(err)

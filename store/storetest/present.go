@@ -27,23 +27,23 @@ func trader(id string) store.Principal {
 	return store.Principal{Environment: env, ID: id, Kind: store.AccountPrincipal, Status: store.Active, Source: store.BuiltIn, Created: now}
 }
 
-// sharedToken is one that ann made. Its grant is named after it.
-func sharedToken(secret string) store.Token {
+// tradingToken is one that ann made. Its grant is named after it.
+func tradingToken(secret string) store.Token {
 	return store.Token{
 		Environment: env, ID: "id-" + secret, Hash: hash(secret), Class: store.SharedRefresh, Grant: "grant " + secret,
 		KeyID: "k1", Created: now, Expires: now.Add(year), Creator: ann, Sealed: []byte("sealed " + secret),
 	}
 }
 
-// share makes a shared refresh token of the account full.
-func (w *world) share(secret string, change ...func(*store.Token)) {
+// trade makes a shared refresh token of the account full.
+func (w *world) trade(secret string, change ...func(*store.Token)) {
 	w.Helper()
-	w.shareOf(full, secret, change...)
+	w.tradeOf(full, secret, change...)
 }
 
-func (w *world) shareOf(account, secret string, change ...func(*store.Token)) {
+func (w *world) tradeOf(account, secret string, change ...func(*store.Token)) {
 	w.Helper()
-	token := sharedToken(secret)
+	token := tradingToken(secret)
 	for _, c := range change {
 		c(&token)
 	}
@@ -67,18 +67,18 @@ func listed(token store.Token) store.Token {
 var presentCases = []testCase{
 	{"nothing rotates, everything is audited", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		lines := len(w.audit())
 		for i := range 3 {
 			token, st, err := w.present("a", time.Duration(i)*time.Hour)
 			w.must(err)
-			w.equal("token", token, listed(sharedToken("a")))
+			w.equal("token", token, listed(tradingToken("a")))
 			w.equal("principal", st.Principal, trader(full))
 			w.equal("client", st.Client.ID, store.TradingClient)
 			w.equal("accounts", len(st.Accounts), 1)
 			w.equal("account", st.Accounts[0].Account.ID, full)
 		}
-		w.equal("token on file", w.token("a"), listed(sharedToken("a")))
+		w.equal("token on file", w.token("a"), listed(tradingToken("a")))
 		w.view(func(r store.Reader) error {
 			tokens, err := r.TokensOf(env, "grant a")
 			w.equal("tokens", len(tokens), 1)
@@ -106,7 +106,7 @@ var presentCases = []testCase{
 			w.equal("token", token, store.Token{})
 			w.equal("standing", st, store.Standing{})
 		}
-		w.share("a")
+		w.trade("a")
 		lines++
 		_, _, err := w.Present(w.ctx, store.Present{Environment: store.Production, Token: hash("a"), Now: now})
 		w.fails(err, store.ErrNotFound)
@@ -114,7 +114,7 @@ var presentCases = []testCase{
 	}},
 	{"a shared token is no other token", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		_, err := w.renew("a", "next", func(r *store.Renew) { r.Client = store.TradingClient })
 		w.fails(err, store.ErrNotFound)
 		_, _, err = w.present("a", 0)
@@ -122,14 +122,14 @@ var presentCases = []testCase{
 	}},
 	{"expired", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		_, _, err := w.present("a", year-time.Millisecond)
 		w.must(err)
 		_, _, err = w.present("a", year)
 		w.fails(err, store.ErrExpired)
 		g := grant("short", full)
 		g.Expires = now.Add(time.Minute)
-		token := sharedToken("b")
+		token := tradingToken("b")
 		_, err = w.Issue(w.ctx, store.Issue{Grant: g, Tokens: []store.Token{token}})
 		w.must(err)
 		_, _, err = w.present("b", time.Minute)
@@ -145,7 +145,7 @@ var presentCases = []testCase{
 			{store.KindClient, store.TradingClient}, {store.KindAccount, full},
 		} {
 			secret := string(c.kind)
-			w.share(secret)
+			w.trade(secret)
 			w.kill(c.kind, c.target)
 			token, _, err := w.present(secret, 0)
 			w.fails(err, store.ErrRevoked)
@@ -153,13 +153,13 @@ var presentCases = []testCase{
 			_, _, err = w.present(secret, 2*year)
 			w.fails(err, store.ErrRevoked)
 		}
-		w.share("afterwards")
+		w.trade("afterwards")
 		_, _, err := w.present("afterwards", 0)
 		w.must(err)
 	}},
 	{"disabled and enabled again", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.disable(store.TradingClient, store.Disabled)
 		_, _, err := w.present("a", 0)
 		w.fails(err, store.ErrRevoked)
@@ -175,7 +175,7 @@ var presentCases = []testCase{
 	}},
 	{"closed account carries nothing", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		closed := account(env, full)
 		closed.Status = store.Disabled
 		w.update(func(x store.Writer) error { return x.PutAccount(closed) })
@@ -185,14 +185,14 @@ var presentCases = []testCase{
 	}},
 	{"it doesn't stand on who made it", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.kill(store.KindPrincipal, ann)
 		_, _, err := w.present("a", 0)
 		w.must(err)
 	}},
 	{"without an instant, and of callers that are gone", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		if _, _, err := w.Present(w.ctx, store.Present{Environment: env, Token: hash("a")}); err == nil {
 			w.Error("it was accepted")
 		}
@@ -208,7 +208,7 @@ var presentCases = []testCase{
 			target string
 		}{{store.KindToken, "id-token"}, {store.KindGrant, "grant grant"}, {store.KindAccount, full}} {
 			secret := string(c.kind)
-			w.share(secret)
+			w.trade(secret)
 			var revoked atomic.Bool
 			var shown atomic.Int64
 			race(9, func(caller int) error {

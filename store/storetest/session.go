@@ -137,7 +137,7 @@ var sessionCases = []testCase{
 	}},
 	{"collecting in batches goes on from sessions to what is behind them", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.issue("g")
 		for _, id := range []string{"a", "b", "c", "d"} {
 			w.putSession(signedIn(id, 0))
@@ -173,7 +173,7 @@ var sessionCases = []testCase{
 		w.equal("just before the end", made("k1", now.Add(12*time.Hour-time.Millisecond)), 1)
 		w.equal("expired", made("k1", now.Add(12*time.Hour)), 0)
 		w.openTrading()
-		w.share("a") // with its sealed copy
+		w.trade("a") // with its sealed copy
 		w.equal("with a shared token", made("k1", now), 2)
 		w.kill(store.KindPrincipal, ann)
 		w.equal("signed out everywhere", made("k1", now), 1)

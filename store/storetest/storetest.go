@@ -27,7 +27,7 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		{"Revoke", revokeCases},
 		{"Personal", personalCases},
 		{"Present", presentCases},
-		{"Shared", sharedCases},
+		{"Trading", tradingCases},
 		{"Copies", copyCases},
 		{"Connection", connectionCases},
 		{"Session", sessionCases},

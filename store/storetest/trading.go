@@ -57,21 +57,21 @@ func madeBy(principal string) func(*store.Token) {
 	return func(t *store.Token) { t.Creator = principal }
 }
 
-var sharedCases = []testCase{
+var tradingCases = []testCase{
 	{"an account's list is newest first, with what has ended", func(w *world) {
 		w.openTrading()
-		w.share("old")
-		w.share("new", madeAt(2*time.Hour))
-		w.share("mid", madeAt(time.Hour))
-		w.share("mid too", madeAt(time.Hour))
-		w.shareOf(part, "of another account")
+		w.trade("old")
+		w.trade("new", madeAt(2*time.Hour))
+		w.trade("mid", madeAt(time.Hour))
+		w.trade("mid too", madeAt(time.Hour))
+		w.tradeOf(part, "of another account")
 		w.kill(store.KindGrant, "grant mid")
 		w.kill(store.KindToken, "id-old")
 		w.equal("ids", w.accountTokens(full, store.SharedRefresh), []string{"id-new", "id-mid too", "id-mid", "id-old"})
 		w.view(func(r store.Reader) error {
 			tokens, err := r.AccountTokens(env, full, store.SharedRefresh)
 			w.equal("alive", tokens[0], func() store.AccountToken {
-				token := listed(sharedToken("new"))
+				token := listed(tradingToken("new"))
 				token.Created = now.Add(2 * time.Hour)
 				return store.AccountToken{Token: token}
 			}())
@@ -84,7 +84,7 @@ var sharedCases = []testCase{
 	}},
 	{"an account's list has one class of one account", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.issue("g", full, part)
 		w.issuePersonal("p", limited("personal"))
 		w.equal("shared", w.accountTokens(full, store.SharedRefresh), []string{"id-a"})
@@ -102,11 +102,11 @@ var sharedCases = []testCase{
 	}},
 	{"what a principal made and was shown is known to it, oldest first", func(w *world) {
 		w.openTrading()
-		w.share("made late", madeAt(2*time.Hour))
-		w.share("made")
-		w.share("seen", madeAt(time.Hour), madeBy("bob"))
-		w.share("unseen", madeBy("bob"))
-		w.share("nobody's", madeBy(""))
+		w.trade("made late", madeAt(2*time.Hour))
+		w.trade("made")
+		w.trade("seen", madeAt(time.Hour), madeBy("bob"))
+		w.trade("unseen", madeBy("bob"))
+		w.trade("nobody's", madeBy(""))
 		w.show("id-seen", ann)
 		w.show("id-made", ann) // she made it as well
 		w.show("id-seen", ann)
@@ -133,8 +133,8 @@ var sharedCases = []testCase{
 	}},
 	{"who was shown a token", func(w *world) {
 		w.openTrading()
-		w.share("a")
-		w.share("b")
+		w.trade("a")
+		w.trade("b")
 		for _, principal := range []string{"dave", "bob", "dave", ann} {
 			w.show("id-a", principal)
 		}
@@ -148,7 +148,7 @@ var sharedCases = []testCase{
 	}},
 	{"nobody is shown what isn't there", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		for _, c := range []struct {
 			env   store.Environment
 			token string
@@ -159,22 +159,22 @@ var sharedCases = []testCase{
 	}},
 	{"who was shown a token is forgotten with it", func(w *world) {
 		w.openTrading()
-		w.share("a", madeBy("bob"))
+		w.trade("a", madeBy("bob"))
 		w.show("id-a", ann)
 		w.collect(year + keep - time.Millisecond)
 		w.equal("before", w.known(ann), []string{"id-a"})
 		w.equal("collected", w.collect(year+keep), store.Collected{Tokens: 1, Grants: 1})
 		w.equal("afterwards", w.known(ann), []string(nil))
-		w.share("a", madeBy("bob"))
+		w.trade("a", madeBy("bob"))
 		w.equal("of another by that id", w.shownTo("id-a"), []string(nil))
 	}},
 	{"a token by its id", func(w *world) {
 		w.openTrading()
-		w.share("a")
+		w.trade("a")
 		w.issue("g", full)
 		w.view(func(r store.Reader) error {
 			shared, err1 := r.Token(env, "id-a")
-			w.equal("shared", shared, sharedToken("a"))
+			w.equal("shared", shared, tradingToken("a"))
 			plain, err2 := r.Token(env, "id-token g")
 			want := refresh("token g")
 			want.Grant = "g"
