@@ -7,14 +7,17 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
+const selectSession = `SELECT ` + sessionColumns + ` FROM session s WHERE s.environment = ? AND s.hash = ?`
+
 func (r reader) Session(env store.Environment, hash store.Hash) (store.Session, error) {
-	return one(r.s, "session", sessionInto,
-		`SELECT `+sessionColumns+` FROM session s WHERE s.environment = ? AND s.hash = ?`, env, hash[:])
+	return one(r.s, "session", sessionInto, selectSession, env, hash[:])
 }
 
+const selectSessions = `SELECT ` + sessionColumns + ` FROM session s
+	WHERE s.environment = ? AND s.principal = ? ORDER BY s.created DESC, s.id DESC`
+
 func (r reader) Sessions(env store.Environment, principal string) ([]store.Session, error) {
-	return list(r.s, sessionInto, `SELECT `+sessionColumns+` FROM session s
-		WHERE s.environment = ? AND s.principal = ? ORDER BY s.created DESC, s.id DESC`, env, principal)
+	return list(r.s, sessionInto, selectSessions, env, principal)
 }
 
 func (w writer) PutSession(s store.Session) error {
@@ -73,9 +76,10 @@ func (r reader) KnownTokens(env store.Environment, principal string) ([]store.To
 	return list(r.s, tokenInto, selectKnownTokens, env, principal)
 }
 
+const selectShownTo = `SELECT principal FROM token_shown WHERE environment = ? AND token = ? ORDER BY principal`
+
 func (r reader) ShownTo(env store.Environment, token string) ([]string, error) {
-	return list(r.s, func(id *string) []any { return []any{id} },
-		`SELECT principal FROM token_shown WHERE environment = ? AND token = ? ORDER BY principal`, env, token)
+	return list(r.s, func(id *string) []any { return []any{id} }, selectShownTo, env, token)
 }
 
 func (w writer) MarkShown(env store.Environment, token, principal string, at time.Time) error {

@@ -73,6 +73,7 @@ var copyCases = []testCase{
 	{"not destroyed by what kills nothing of it", func(w *world) {
 		w.openTrading()
 		w.trade("a")
+		w.issue("g", part)               // so that all of these have something
 		w.kill(store.KindPrincipal, ann) // who made it
 		w.kill(store.KindClient, app)
 		w.kill(store.KindAccount, part)
