@@ -249,7 +249,7 @@ type Connection struct {
 	Environment Environment
 	Grant       string // its id is the connection's
 	Token       string // id of the token that the access code is exchanged for
-	UserSecret  string // hash, as made by token.HashSecret with the subkeys of the token
+	UserSecret  string // hash, as made by token.HashSecret
 }
 
 // AccountToken is a token of an account, as lists show it.

@@ -199,6 +199,8 @@ type Reader interface {
 	ShownTo(env Environment, token string) ([]string, error)
 	// Connection reads what ties the app of a grant to its user.
 	Connection(env Environment, grant string) (Connection, error)
+	// Connections lists those whose grant is not revoked, by its id.
+	Connections(env Environment) ([]Connection, error)
 	// Session looks a session up, whether it lives or not.
 	Session(env Environment, hash Hash) (Session, error)
 	// Sessions lists a principal's sessions, newest first.

@@ -41,10 +41,20 @@ func (w writer) DeleteSession(env store.Environment, hash store.Hash) error {
 	return nil
 }
 
+const selectConnection = `SELECT n.environment, n.grant_id, n.token, n.user_secret FROM connection n WHERE n.environment = ? AND n.grant_id = ?`
+
 func (r reader) Connection(env store.Environment, grant string) (store.Connection, error) {
-	return one(r.s, "connection", func(c *store.Connection) []any {
-		return []any{(*string)(&c.Environment), &c.Grant, &c.Token, &c.UserSecret}
-	}, `SELECT environment, grant_id, token, user_secret FROM connection WHERE environment = ? AND grant_id = ?`, env, grant)
+	return one(r.s, "connection", connectionInto, selectConnection, env, grant)
+}
+
+func (r reader) Connections(env store.Environment) ([]store.Connection, error) {
+	return list(r.s, connectionInto, `SELECT n.environment, n.grant_id, n.token, n.user_secret FROM connection n
+		JOIN grants g ON g.environment = n.environment AND g.id = n.grant_id
+		WHERE n.environment = ? AND g.revoked = 0 ORDER BY n.grant_id`, env)
+}
+
+func connectionInto(c *store.Connection) []any {
+	return []any{(*string)(&c.Environment), &c.Grant, &c.Token, &c.UserSecret}
 }
 
 // Token reads the sealed copy too, which lists leave out.

@@ -164,7 +164,7 @@ func TestPeoplesQueriesUseIndexes(t *testing.T) {
 	s := opened(t, Options{})
 	for _, query := range []string{
 		selectAccountTokens, strings.NewReplacer("?1", "?", "?2", "?").Replace(selectKnownTokens),
-		selectSession, selectSessions, selectShownTo,
+		selectSession, selectSessions, selectShownTo, selectConnection,
 	} {
 		for _, step := range plan(t, s, query) {
 			if strings.HasPrefix(step, "SCAN") || strings.HasSuffix(step, "(environment=?)") {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -53,6 +54,26 @@ var connectionCases = []testCase{
 			_, err := r.Connection(store.Production, "h")
 			w.fails(err, store.ErrNotFound)
 			return nil
+		})
+	}},
+	{"those of living grants are listed", func(w *world) {
+		for _, id := range []string{"h", "g", "dead", "i"} {
+			_, err := w.Issue(w.ctx, connected(id))
+			w.must(err)
+		}
+		w.issue("without", full)
+		w.kill(store.KindGrant, "dead")
+		w.view(func(r store.Reader) error {
+			connections, err := r.Connections(env)
+			var ids []string
+			for i := range connections {
+				w.equal("secret", connections[i].UserSecret, "secret of "+connections[i].Grant)
+				ids = append(ids, connections[i].Grant)
+			}
+			w.equal("ids", ids, []string{"g", "h", "i"})
+			others, err2 := r.Connections(store.Production)
+			w.equal("in the other environment", len(others), 0)
+			return errors.Join(err, err2)
 		})
 	}},
 	{"none is left of a grant that failed", func(w *world) {
