@@ -54,7 +54,8 @@ type Store interface {
 // and then has changed nothing, or with the context's error if it ended before
 // the transaction began.
 type Flows interface {
-	// Issue records a new grant with the code and tokens that stand for it.
+	// Issue records a new grant with the code and tokens that stand for it, or
+	// finds one to share (Issue.Share).
 	// ErrNotFound: principal, client or one of the accounts unknown. ErrRevoked:
 	// principal or client is disabled. ErrExists: the id, code or a token is taken.
 	// (An account that is disabled or not bound is no error: Standing is shorter.)
@@ -93,14 +94,24 @@ type Flows interface {
 	TokenByHash(ctx context.Context, env Environment, hash Hash) (Token, Standing, error)
 }
 
-// Issue asks for a new grant.
+// Issue asks for a new grant, or, with Share, for one like it.
 type Issue struct {
 	Grant  Grant
 	Code   *Code   // nil: none
 	Tokens []Token // issued at once with the grant
 	// Connection is recorded with the grant, whose id is filled in; nil: none.
 	Connection *Connection
-	Event      Event
+	// Share lets a grant that is there stand for the new one: of the same
+	// principal, client, scopes (as asked, in that order) and accounts, alive, made
+	// by a call with Share too, and not ending before Grant.Expires. A new one is
+	// made to live so much longer, so that others can share it; Standing.Grant tells
+	// which one it is. An implementation may always make a new one. Zero: none.
+	//
+	// Such a grant has no code, connection and tokens of its own and needs Grant.Expires, or
+	// it would end with what was minted first: anything else is an error.
+	Share time.Duration
+	// Event, with an empty Target, names the grant that it became.
+	Event Event
 }
 
 // Redeem asks for the exchange of a code.

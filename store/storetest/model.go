@@ -37,6 +37,13 @@ var modelCases = []testCase{
 			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
 		})
 	}},
+	{"own tokens", func(w *world) {
+		runModel(w, map[string]func(*model){
+			"share": (*model).issueShared, "share again": (*model).issueShared, "issue": (*model).issueFamily, "renew": (*model).renewToken,
+			"trouble": (*model).trouble, "enable": (*model).enable,
+			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
+		})
+	}},
 	{"families", func(w *world) {
 		runModel(w, map[string]func(*model){
 			"issue": (*model).issueFamily, "renew": (*model).renewToken, "renew head": (*model).renewHead,
@@ -82,6 +89,7 @@ type model struct {
 type modelGrant struct {
 	id       string
 	account  bool // it covers the account
+	shared   bool // it was made to be shared
 	epoch    int64
 	created  time.Time
 	expires  time.Time

@@ -22,16 +22,11 @@ func (m *model) issueGrant(fill func(*modelGrant, *store.Issue)) {
 	if len(those(m.grants, func(g *modelGrant) bool { return !m.dead(g) })) == modelGrants {
 		m.t.Skip("enough of them")
 	}
-	g := &modelGrant{id: m.name("grant"), created: m.now, account: pick(m, "covers the account", true, false)}
+	g := m.newGrant()
 	if life := pick(m, "grant lives", 0, 0, 2*time.Hour, 30*time.Second); life != 0 {
 		g.expires = m.now.Add(life)
 	}
-	g.epoch = m.highest(g)
-	req := store.Issue{Grant: store.Grant{Environment: env, ID: g.id, Principal: m.run + ann, Client: m.run + app,
-		Scopes: []string{"read"}, Created: m.now, Expires: g.expires}}
-	if g.account {
-		req.Grant.Accounts = []string{m.run + full}
-	}
+	req := store.Issue{Grant: m.asked(g)}
 	fill(g, &req)
 	var want error
 	if m.dead(g) {
@@ -52,6 +47,25 @@ func (m *model) issueGrant(fill func(*modelGrant, *store.Issue)) {
 	if st.Grant.Epoch != g.epoch || st.Dead() {
 		m.t.Fatalf("issued with epoch %d, dead %v; the model has epoch %d", st.Grant.Epoch, st.Dead(), g.epoch)
 	}
+}
+
+// newGrant is one that is made now.
+func (m *model) newGrant() *modelGrant {
+	g := &modelGrant{id: m.name("grant"), created: m.now, account: pick(m, "covers the account", true, false)}
+	g.epoch = m.highest(g)
+	return g
+}
+
+// asked is what the store is asked for.
+func (m *model) asked(g *modelGrant) store.Grant {
+	asked := store.Grant{
+		Environment: env, ID: g.id, Principal: m.run + ann, Client: m.run + app,
+		Scopes: []string{"read"}, Created: m.now, Expires: g.expires,
+	}
+	if g.account {
+		asked.Accounts = []string{m.run + full}
+	}
+	return asked
 }
 
 // unknown asserts that nothing is on file under a hash.

@@ -21,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		cases []testCase
 	}{
 		{"Issue", issueCases},
+		{"Share", shareCases},
 		{"Redeem", redeemCases},
 		{"Mismatch", mismatchCases},
 		{"Renew", renewCases},
