@@ -82,6 +82,18 @@ var tradingCases = []testCase{
 			return err
 		})
 	}},
+	{"an account's list tells what was killed with a party from what was made since", func(w *world) {
+		w.openTrading()
+		w.trade("before")
+		rev := w.kill(store.KindAccount, full)
+		w.trade("since", madeAt(time.Hour))
+		w.view(func(r store.Reader) error {
+			tokens, err := r.AccountTokens(env, full, store.SharedRefresh)
+			w.equal("epochs", []int64{tokens[0].Epoch, tokens[1].Epoch}, []int64{rev.Number, 0})
+			w.equal("ended by itself", tokens[1].Ended.IsZero(), true)
+			return err
+		})
+	}},
 	{"an account's list has one class of one account", func(w *world) {
 		w.openTrading()
 		w.trade("a")
