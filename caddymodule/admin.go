@@ -76,7 +76,7 @@ func adminRoutes() []adminRoute {
 			{"POST", "/operators/rotate", roleAdmin, rotateOperators},
 			{"POST", inEnvironment + "/accounts", roleAdmin, addAccount},
 		},
-		auditRoutes(), keyRoutes(),
+		auditRoutes(), keyRoutes(), peopleRoutes(),
 		clients.routes(), clients.partyRoutes(), users.routes(),
 		serviceAccounts.routes(), serviceAccounts.partyRoutes(),
 		accounts.routes(),

@@ -20,6 +20,7 @@ var bodyOf = map[string]string{
 	"POST /environments/{env}/accounts":                                `{"id":"11"}`,
 	"PUT /environments/{env}/bindings/{id}/{account}":                  `{}`,
 	"PUT /environments/{env}/service-accounts/{id}/accounts/{account}": `{}`,
+	"PUT /environments/{env}/users/{id}/password":                      `{"password":"correct horse battery"}`,
 	"PATCH /environments/{env}/users/{id}":                             `{"name":"Alice Doe"}`,
 	"PATCH /environments/{env}/clients/{id}":                           `{"name":"Bot"}`,
 	"PATCH /environments/{env}/service-accounts/{id}":                  `{"name":"Desk"}`,

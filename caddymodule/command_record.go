@@ -34,10 +34,9 @@ var serviceAccountWords = recordWords{
 
 var userWords = recordWords{
 	name: "user", word: "user", path: "users", member: "users", example: "alice",
-	what: `A user is a person who owns accounts. There is nothing yet to sign in to, so that
-users have no secret.`,
+	what: `A user is a person who owns accounts, and signs in with a password.`,
 	below: func(w recordWords) []*cobra.Command {
-		return []*cobra.Command{w.addUser(), w.set()}
+		return append(w.peopleCommands(), w.addUser(), w.set())
 	},
 }
 

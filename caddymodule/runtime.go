@@ -245,7 +245,8 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
-		Log: app.log.Named("issuer"),
+		Login: env.Login.provider(),
+		Log:   app.log.Named("issuer"),
 	})
 	if err != nil {
 		return err

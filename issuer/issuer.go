@@ -58,6 +58,8 @@ type Options struct {
 	// Audit is told of sign-ins and refusals, which change nothing in the store.
 	// There may be many in a row. Nil: nobody is.
 	Audit func(store.Event)
+	// Login is the OpenID provider that signs people in. Nil: they have passwords here.
+	Login *Provider
 	// Now is the clock. Nil: the Authority's.
 	Now func() time.Time
 	// Log gets one line for each request. Nil: none.
@@ -84,6 +86,7 @@ type Issuer struct {
 	now       func() time.Time
 	log       *zap.Logger
 
+	upstream   *upstream // nil: people have passwords here
 	throttle   *Throttle
 	sameOrigin *http.CrossOriginProtection
 	base       string // path of the URL
@@ -110,6 +113,9 @@ func New(o Options) (*Issuer, error) {
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
 		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, now: o.Now, log: o.Log,
 		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
+	}
+	if o.Login != nil {
+		i.upstream = newUpstream(*o.Login, o.URL+pathCallback, o.Now)
 	}
 	i.mux = i.routes(base.Path)
 	return i, nil
@@ -173,6 +179,7 @@ func parseIssuerURL(raw string) (*url.URL, error) {
 func (i *Issuer) routes(base string) *http.ServeMux {
 	get := []string{http.MethodGet, http.MethodHead}
 	getOrPost := []string{http.MethodGet, http.MethodPost}
+	getHeadOrPost := []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	post := []string{http.MethodPost}
 
 	mux := http.NewServeMux()
@@ -182,6 +189,11 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.handle("revoke", post, i.revoke))
+	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
+	if i.upstream != nil {
+		mux.Handle(base+pathCallback, i.handlePage("login.callback", []string{http.MethodGet}, i.callback))
+	}
+	mux.Handle(base+pathLogout, i.handlePage("logout", post, i.logout))
 	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
 	mux.Handle(base+pathAssets+"{file}", i.handle("assets", get, i.asset))
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))

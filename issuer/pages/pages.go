@@ -25,6 +25,7 @@ type Layout struct {
 	Base        string // path of the issuer's URL
 	User        string // name of who is signed in; empty: nobody
 	CSRF        string // of the session, for the form that signs out
+	Wide        bool   // the page holds tables
 }
 
 // Style is the address of the style sheet.
@@ -52,7 +53,7 @@ func Asset(name string) (File, bool) {
 
 // page parses a template together with the layout that it fills.
 func page(name string) *template.Template {
-	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": func(status int) string { return http.StatusText(status) }}).
+	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": words}).
 		ParseFS(templates, "templates/layout.html", "templates/"+name))
 }
 
@@ -67,6 +68,24 @@ func write(t *template.Template, data any) []byte {
 }
 
 var errorPage = page("error.html")
+
+// words says what a status means to who doesn't know them.
+func words(status int) string {
+	switch status {
+	case http.StatusForbidden:
+		return "This is not allowed"
+	case http.StatusNotFound:
+		return "There is no such page"
+	case http.StatusTooManyRequests:
+		return "Too much at once"
+	case http.StatusServiceUnavailable, http.StatusBadGateway:
+		return "Not available now"
+	}
+	if status >= 500 {
+		return "Something went wrong here"
+	}
+	return "This cannot be done"
+}
 
 // ErrorData is what went wrong.
 type ErrorData struct {
