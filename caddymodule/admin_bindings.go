@@ -42,6 +42,9 @@ func listBindings(c *adminCall) (any, error) {
 	err = c.view(func(tx store.Reader) error {
 		rows, err := tx.Bindings(c.env, asked["principal"])
 		for _, b := range rows {
+			if b.Source == store.BuiltIn {
+				continue // an account that acts for itself is open to itself
+			}
 			if asked["account"] == "" || asked["account"] == b.Account {
 				shown = append(shown, binding{boundAccount{b.Account, b.Access, b.Scopes, b.Source}, b.Principal})
 			}
@@ -68,7 +71,7 @@ func anyOwner(tx store.Reader, c *adminCall) (owner, error) {
 	id := c.request.PathValue("id")
 	p, err := tx.Principal(c.env, id)
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound), err == nil && p.Kind == store.AccountPrincipal:
 		return owner{}, refuse(http.StatusNotFound, "there is no user, service account or client %q in %s", id, c.env)
 	case err != nil:
 		return owner{}, err

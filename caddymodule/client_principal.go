@@ -14,8 +14,8 @@ import (
 // principal has the id already, the client stays without one: it works for others
 // as before, and can still be disabled.
 func putClient(tx store.Writer, c store.Client) error {
-	if err := tx.PutClient(c); err != nil {
-		return err
+	if err := tx.PutClient(c); err != nil || c.Public {
+		return err // a public client never acts for itself: anybody could say that he is it
 	}
 	rival, err := principalNamed(tx, c.Environment, c.ID)
 	if err != nil || rival != "" {
@@ -35,7 +35,7 @@ func (tx *change) addClientPrincipals() error {
 		return err
 	}
 	for _, c := range rows {
-		if c.Source == store.BuiltIn {
+		if c.Source == store.BuiltIn || c.Public {
 			continue // it never acts
 		}
 		_, err := tx.Principal(tx.env, c.ID)
@@ -61,6 +61,7 @@ func principalNamed(tx store.Reader, env store.Environment, id string) (string, 
 // principalWords are the kinds of principal in messages.
 var principalWords = map[store.PrincipalKind]string{
 	store.User: "user", store.Service: "service account", store.ClientPrincipal: "client",
+	store.AccountPrincipal: "trading account with tokens of its own",
 }
 
 // rivalOf names what has an id that a principal of a kind must not have then: a

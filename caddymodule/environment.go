@@ -62,6 +62,11 @@ type Environment struct {
 	// changes is taken over by a reload.
 	SigningKeyFile string `json:"signing_key_file,omitempty"`
 
+	// What trading tokens carry at most: refresh tokens of trading accounts, which the
+	// developers of an account share. Without it there are none, and those that there
+	// were are revoked. Default: none.
+	TradingTokens []string `json:"trading_tokens,omitempty"`
+
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
 	// and everything issued under it is revoked.
@@ -265,6 +270,9 @@ func checkParty(env store.Environment, id, secretHash string) error {
 // not define.
 func (e *Environment) checkScopes(vocabulary *policy.Policy) error {
 	var errs []error
+	if err := checkScopes(vocabulary, e.TradingTokens); err != nil {
+		errs = append(errs, fmt.Errorf("trading_tokens: %w", err))
+	}
 	for _, sa := range e.ServiceAccounts {
 		if err := checkScopes(vocabulary, sa.Scopes); err != nil {
 			errs = append(errs, fmt.Errorf("service_account %s: %w", sa.ID, err))

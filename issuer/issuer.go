@@ -48,6 +48,10 @@ type Options struct {
 	// long access tokens live is for the Authority to say.)
 	CodeLifetime, RefreshLifetime time.Duration
 
+	// TradingScopes are what trading tokens carry at most. Empty: there are none, and
+	// their endpoints don't exist.
+	TradingScopes []string
+
 	// Throttle counts wrong secrets. Who replaces an Issuer by another hands it
 	// on, or a reload would forgive everybody. Nil: one of its own.
 	Throttle *Throttle
@@ -77,6 +81,7 @@ type Issuer struct {
 
 	codeLifetime    time.Duration
 	refreshLifetime time.Duration
+	tradingScopes   []string
 
 	clientIP  func(*http.Request) string
 	requestID func(*http.Request) string
@@ -108,7 +113,8 @@ func New(o Options) (*Issuer, error) {
 		authority: o.Authority, keyring: o.Authority.Keyring(),
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
-		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, now: o.Now, log: o.Log,
+		tradingScopes: o.TradingScopes,
+		clientIP:      o.ClientIP, requestID: o.RequestID, audit: o.Audit, now: o.Now, log: o.Log,
 		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
 	}
 	i.mux = i.routes(base.Path)
@@ -186,6 +192,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathAssets+"{file}", i.handle("assets", get, i.asset))
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
+	i.tradingRoutes(mux, base)
 	return mux
 }
 

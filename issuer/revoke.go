@@ -17,7 +17,7 @@ const revokeTimeout = 10 * time.Second
 // revoke ends a token (RFC 7009). When it answers 200 the token is dead. The
 // hint is not needed and not read: a token tells what it is.
 func (i *Issuer) revoke(x *exchange) (response, error) {
-	raw, readings, err := readTokenCall(x.Request)
+	f, err := readForm(x.Request)
 	if err != nil {
 		return response{}, err
 	}
@@ -25,13 +25,30 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	if _, err := i.authenticateClient(x, readings...); err != nil {
+	raw, err := i.revoker(x, f)
+	if err != nil {
 		return response{}, err
 	}
 	if err := i.revokeToken(x, raw); err != nil {
 		return response{}, err
 	}
 	return response{status: http.StatusOK}, nil
+}
+
+// revoker finds out who asks, and returns the token that it is about.
+func (i *Issuer) revoker(x *exchange, f form) (raw string, err error) {
+	if i.asTradingClient(x.Request, f) {
+		x.client = store.TradingClient
+		if f["token"] == "" {
+			return "", errTokenMissing
+		}
+		return f["token"], nil
+	}
+	raw, readings, err := tokenCall(x.Header, f)
+	if err == nil {
+		_, err = i.authenticateClient(x, readings...)
+	}
+	return raw, err
 }
 
 // readTokenCall reads a call that is about one token (RFC 7009 §2.1, RFC 7662
@@ -41,16 +58,25 @@ func readTokenCall(r *http.Request) (raw string, readings []credentials, err err
 	if err != nil {
 		return "", nil, err
 	}
-	if readings, err = standardReadings(r.Header, f); err != nil {
+	return tokenCall(r.Header, f)
+}
+
+func tokenCall(h http.Header, f form) (raw string, readings []credentials, err error) {
+	if readings, err = standardReadings(h, f); err != nil {
 		return "", nil, err
 	}
 	if f["token"] == "" {
-		return "", nil, invalidRequest("token is missing")
+		return "", nil, errTokenMissing
 	}
 	return f["token"], readings, nil
 }
 
+var errTokenMissing = invalidRequest("token is missing")
+
 func (i *Issuer) revokeToken(x *exchange, raw string) error {
+	if err := i.revocableHere(raw); err != nil {
+		return err
+	}
 	found, err := i.authority.Find(x.Context(), raw)
 	var invalid *token.Invalid
 	switch {

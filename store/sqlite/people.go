@@ -51,8 +51,8 @@ func (r reader) Token(env store.Environment, id string) (store.Token, error) {
 
 func (r reader) AccountTokens(env store.Environment, account string, class store.Class) ([]store.AccountToken, error) {
 	return list(r.s, func(t *store.AccountToken) []any {
-		return append(tokenInto(&t.Token), instant{&t.Ended}, &t.Reason)
-	}, `SELECT `+tokenColumns+`, g.revoked, g.reason
+		return append(tokenInto(&t.Token), instant{&t.Ended}, &t.Reason, &t.Epoch)
+	}, `SELECT `+tokenColumns+`, g.revoked, g.reason, g.epoch
 		FROM grant_account a
 		CROSS JOIN grants g ON g.environment = a.environment AND g.id = a.grant_id
 		CROSS JOIN token t ON t.environment = a.environment AND t.grant_id = a.grant_id
