@@ -134,12 +134,12 @@ func TestS2_1_NothingOfOneEnvironmentIsGoodInTheOther(t *testing.T) {
 	sandbox := newDesk(t, nil)
 	production := newDesk(t, func(b *bank) { b.env = store.Production })
 	made := sandbox.trader("alice").newShared("T1")
-	real := production.trader("alice").newShared("T1")
-	if !strings.HasPrefix(made.raw, "cb_test_trading_") || !strings.HasPrefix(real.raw, "cb_live_trading_") {
-		t.Errorf("%.16s %.16s", made.raw, real.raw)
+	live := production.trader("alice").newShared("T1")
+	if !strings.HasPrefix(made.raw, "cb_test_trading_") || !strings.HasPrefix(live.raw, "cb_live_trading_") {
+		t.Errorf("%.16s %.16s", made.raw, live.raw)
 	}
 	production.do(tradingCall(made.raw)).wantError(t, 400, "invalid_grant")
-	sandbox.do(tradingCall(real.raw)).wantError(t, 400, "invalid_grant")
+	sandbox.do(tradingCall(live.raw)).wantError(t, 400, "invalid_grant")
 	// An id of the other environment is one that is not there.
 	production.trader("alice").show(made.id).wantPage(t, 404, "no such token")
 	production.trader("alice").revokeToken(made.id).wantPage(t, 404, "no such token")

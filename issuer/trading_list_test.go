@@ -79,7 +79,10 @@ func (b *bank) manyTokens(n int) {
 
 func TestS2_8_TenThousandTokensInASecond(t *testing.T) {
 	b := newDesk(t, nil)
-	const all = 10_000
+	all := 10_000
+	if raceDetector {
+		all = 1_000
+	}
 	b.manyTokens(all)
 	alice := b.trader("alice")
 	var best time.Duration
@@ -97,7 +100,7 @@ func TestS2_8_TenThousandTokensInASecond(t *testing.T) {
 			best = took
 		}
 	}
-	if best > time.Second {
+	if best > time.Second && !raceDetector {
 		t.Errorf("%d rows took %s", all, best)
 	}
 	t.Logf("%d rows in %s", all, best)
