@@ -28,6 +28,10 @@ func (i *Issuer) showTrading(x *exchange, p *person, f form) (response, error) {
 		return response{}, invalidRequest("token is missing")
 	}
 	if err := i.throttle.admitShow(x.now, p.user.ID); err != nil {
+		refused := i.personEvent(x, "token.show", "endpoint:"+x.endpoint)
+		refused.Outcome, refused.Reason = codeUnavailable, "throttled"
+		i.audit(refused)
+		x.private = false // it is written already, and it is no sign-in that was refused
 		return response{}, err
 	}
 	var shared token.Shared
