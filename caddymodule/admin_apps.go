@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/issuer"
@@ -122,7 +123,15 @@ func setApp(c *adminCall) (any, error) {
 		if err := checkApp(row); err != nil {
 			return refuse(http.StatusBadRequest, "%v", err)
 		}
-		return apps.apply(tx, row, &in.partyChange)
+		if in.Name != nil {
+			row.Name = *in.Name
+		}
+		if in.Scopes == nil || slices.Equal(row.MaxScopes, *in.Scopes) {
+			return nil
+		}
+		taken := lessThan(*in.Scopes, row.MaxScopes)
+		row.MaxScopes = *in.Scopes
+		return tx.raise(apps.rights.kind(taken), row.ID)
 	})
 }
 

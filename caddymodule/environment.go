@@ -62,6 +62,9 @@ type Environment struct {
 	// changes is taken over by a reload.
 	SigningKeyFile string `json:"signing_key_file,omitempty"`
 
+	// The OpenID provider that signs people in. Default: they have passwords here.
+	Login *Login `json:"login,omitempty"`
+
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
 	// and everything issued under it is revoked.
@@ -166,7 +169,7 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	if err := e.checkURLs(name); err != nil {
 		return err
 	}
-	if err := e.provisionSigningKey(); err != nil {
+	if err := errors.Join(e.provisionSigningKey(), e.provisionLogin()); err != nil {
 		return err
 	}
 	for what, life := range map[string]caddy.Duration{

@@ -92,7 +92,7 @@ func (b *bank) asUser(user string) appUser {
 		b.Fatal(err)
 	}
 	x := &exchange{Request: httptest.NewRequest("POST", "/login", nil), now: b.clock.Now(), ip: "127.0.0.1"}
-	line, err := b.issuer.startSession(x, &p)
+	line, err := b.issuer.startSession(x, &p, x.now)
 	if err != nil {
 		b.Fatal(err)
 	}

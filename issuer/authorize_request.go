@@ -21,7 +21,6 @@ const (
 // §3.1.2.6, which ordinary libraries know.
 const (
 	codeUnsupportedResponseType = "unsupported_response_type"
-	codeAccessDenied            = "access_denied"
 	codeInvalidTarget           = "invalid_target"
 	codeLoginRequired           = "login_required"
 	codeConsentRequired         = "consent_required"

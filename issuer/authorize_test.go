@@ -65,9 +65,9 @@ func TestS1_1_S3_7_S3_8_AuthorizationCodeFlow(t *testing.T) {
 	}
 }
 
-// Whatever is doubtful about the place that the answer would go to, it goes
-// nowhere.
-func TestAuthorizeRedirectURIAttacks(t *testing.T) {
+// Redirect URIs are compared as strings (S3.5): where there is any doubt, the
+// answer goes nowhere.
+func TestS3_5_AuthorizeRedirectURIAttacks(t *testing.T) {
 	b := newPeople(t)
 	w := b.asUser(adaID)
 	one := func(uri string) string { return query(appID, "redirect_uri", uri) }

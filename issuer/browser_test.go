@@ -48,7 +48,7 @@ func (b *bank) sessionOf(id string) *browser {
 	if err != nil {
 		b.Fatal(err)
 	}
-	line, err := b.issuer.startSession(&exchange{Request: r, now: b.clock.Now(), ip: "127.0.0.1"}, &user)
+	line, err := b.issuer.startSession(&exchange{Request: r, now: b.clock.Now(), ip: "127.0.0.1"}, &user, b.clock.Now())
 	if err != nil {
 		b.Fatal(err)
 	}

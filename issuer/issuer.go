@@ -68,6 +68,8 @@ type Options struct {
 	// Changed is told which records people change by themselves, in the words of the
 	// audit trail: an older copy of the database has them as they were. Nil: nobody is.
 	Changed func(action, target string)
+	// Login is the OpenID provider that signs people in. Nil: they have passwords here.
+	Login *Provider
 	// Now is the clock. Nil: the Authority's.
 	Now func() time.Time
 	// Log gets one line for each request. Nil: none.
@@ -95,6 +97,7 @@ type Issuer struct {
 	now       func() time.Time
 	log       *zap.Logger
 
+	upstream   *upstream // nil: people have passwords here
 	throttle   *Throttle
 	origins    origins
 	sameOrigin *http.CrossOriginProtection
@@ -122,6 +125,9 @@ func New(o Options) (*Issuer, error) {
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
 		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, now: o.Now, log: o.Log,
 		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
+	}
+	if o.Login != nil {
+		i.upstream = newUpstream(*o.Login, o.URL+pathCallback, o.Now)
 	}
 	i.mux = i.routes(base.Path)
 	return i, nil
@@ -200,6 +206,9 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.crossOrigin(i.handle("revoke", post, i.revoke)))
 	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
+	if i.upstream != nil {
+		mux.Handle(base+pathCallback, i.handlePage("login.callback", []string{http.MethodGet}, i.callback))
+	}
 	mux.Handle(base+pathLogout, i.handlePage("logout", post, i.logout))
 	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
 	mux.Handle(base+pathAssets+"{file}", i.handle("assets", get, i.asset))

@@ -125,14 +125,14 @@ var errSignInAgain error = &oauthError{
 	description: "your account was changed at this moment: sign in again",
 }
 
-// startSession signs a user in and returns the cookie's header line. The cookie
-// is always a new one, whatever the browser had before: nobody can have planted
+// startSession signs a user in, who gave a password at an instant (zero: nobody
+// knows when), and returns the cookie's header line. The cookie is always a new one, whatever the browser had before: nobody can have planted
 // it (session fixation).
-func (i *Issuer) startSession(x *exchange, user *store.Principal) (string, error) {
+func (i *Issuer) startSession(x *exchange, user *store.Principal, authenticated time.Time) (string, error) {
 	raw, hash := i.keyring.NewOpaque(token.ClassSession)
 	s := store.Session{
 		Environment: i.environment, Hash: hash, KeyID: token.KeyIDOf(raw), ID: token.NewID(),
-		Principal: user.ID, Epoch: user.Epoch, Created: x.now, Authenticated: x.now, Seen: x.now,
+		Principal: user.ID, Epoch: user.Epoch, Created: x.now, Authenticated: authenticated, Seen: x.now,
 		Expires: x.now.Add(sessionLife), Address: address(x.ip), Agent: agentOf(x.Request),
 	}
 	_, before, had := i.presented(x.Request)

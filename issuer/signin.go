@@ -56,6 +56,9 @@ func (i *Issuer) login(x *exchange) (response, error) {
 			return response{}, err
 		}
 	}
+	if i.upstream != nil {
+		return i.leaveForProvider(x, &s)
+	}
 	return i.signIn(x, &s, f)
 }
 
@@ -70,12 +73,13 @@ func (i *Issuer) askToSignIn(x *exchange) (response, error) {
 	switch {
 	case err != nil:
 		return response{}, err
-	case p == nil:
-		return i.signInPage(&s, http.StatusOK, pages.SignInData{}), nil
-	case q.Get("confirm") == "" || p.justAuthenticated(x.now):
+	case p != nil && (q.Get("confirm") == "" || p.justAuthenticated(x.now)):
 		return seeOther(s.next), nil
 	}
 	s.confirm = p
+	if i.upstream != nil {
+		return i.askProvider(x, &s)
+	}
 	return i.signInPage(&s, http.StatusOK, pages.SignInData{}), nil
 }
 
@@ -105,12 +109,12 @@ func (i *Issuer) signIn(x *exchange, s *signingIn, f form) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return i.welcome(x, user, s.next)
+	return i.welcome(x, user, s.next, x.now)
 }
 
-// welcome begins a session and leads on.
-func (i *Issuer) welcome(x *exchange, user *store.Principal, next string) (response, error) {
-	cookie, err := i.startSession(x, user)
+// welcome begins a session of who gave the password at an instant, and leads on.
+func (i *Issuer) welcome(x *exchange, user *store.Principal, next string, authenticated time.Time) (response, error) {
+	cookie, err := i.startSession(x, user, authenticated)
 	if err != nil {
 		return response{}, err
 	}

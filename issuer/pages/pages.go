@@ -58,7 +58,7 @@ func page(name string, parts ...string) *template.Template {
 	for _, part := range parts {
 		files = append(files, "templates/"+part)
 	}
-	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": func(status int) string { return http.StatusText(status) }}).
+	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": words}).
 		ParseFS(templates, files...))
 }
 
@@ -73,6 +73,24 @@ func write(t *template.Template, data any) []byte {
 }
 
 var errorPage = page("error.html")
+
+// words says what a status means to who doesn't know them.
+func words(status int) string {
+	switch status {
+	case http.StatusForbidden:
+		return "This is not allowed"
+	case http.StatusNotFound:
+		return "There is no such page"
+	case http.StatusTooManyRequests:
+		return "Too much at once"
+	case http.StatusServiceUnavailable, http.StatusBadGateway:
+		return "Not available now"
+	}
+	if status >= 500 {
+		return "Something went wrong here"
+	}
+	return "This cannot be done"
+}
 
 // ErrorData is what went wrong.
 type ErrorData struct {

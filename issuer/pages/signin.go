@@ -20,8 +20,10 @@ type SignInData struct {
 	Next    string // where it leads
 	ID      string // the user's, as it was typed
 	Confirm bool   // that user is signed in already, and gives the password again
-	Problem SignInProblem
-	Wait    int // with Throttled: how long, in seconds
+	// Provider is the host of who signs people in; empty: we do, by a password.
+	Provider string
+	Problem  SignInProblem
+	Wait     int // with Throttled: how long, in seconds
 }
 
 // SignIn asks for a user id and a password.
