@@ -207,13 +207,7 @@ func (w appUser) userCode(query, uri string) string {
 	return code
 }
 
-// appTokens goes all the way, for the confidential app, and spaTokens for the
-// public one.
-func (w appUser) appTokens() pair {
-	w.Helper()
-	return w.pairOf(w.do(redeemAt(appID, payerSecret, appURI, w.userCode(query(appID), appURI))))
-}
-
+// spaTokens goes all the way, for the public app.
 func (w appUser) spaTokens() pair {
 	w.Helper()
 	return w.pairOf(w.do(redeemAt(spaID, "", spaURI, w.userCode(query(spaID), spaURI))))
