@@ -63,7 +63,7 @@ func (i *Issuer) checkTradingCall(r *http.Request, f form) error {
 		return invalidRequest("refresh_token is missing")
 	case f["resource"] != "" && f["resource"] != i.authority.Settings().Audience:
 		return &oauthError{ // RFC 8707 §2
-			status: http.StatusBadRequest, code: "invalid_target", description: "resource must be left out, or be the URL of the API",
+			status: http.StatusBadRequest, code: codeInvalidTarget, description: "resource must be left out, or be the URL of the API",
 		}
 	}
 	query := r.URL.Query()
