@@ -138,10 +138,10 @@ check-cc:
 # All that is missing at once, and not one thing after the other.
 check-clients:
 	@missing=; need() { missing="$$missing\n       $$1"; }; \
-	node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || need 'Node.js 20 or newer (node)'; \
+	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null || need 'Node.js 20 or newer (node)'; \
 	command -v npm >/dev/null || need 'npm'; \
 	python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || need 'Python 3.10 or newer with venv (python3, python3-venv)'; \
-	command -v javac keytool >/dev/null || need 'a JDK, 17 or newer (java, javac, keytool)'; \
+	command -v javac >/dev/null && command -v keytool >/dev/null || need 'a JDK, 17 or newer (java, javac, keytool)'; \
 	command -v mvn >/dev/null || need 'Maven (mvn)'; \
 	command -v curl >/dev/null || need 'curl'; \
 	[ -z "$$missing" ] || { \

@@ -13,7 +13,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -331,8 +330,8 @@ func (s *server) do(request *http.Request, into any) {
 
 // program prepares a program that is told where everything is, and which
 // certificate to trust, in the way of its language.
-func (s *server) program(client party, name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
+func (s *server) program(client party, command []string) *exec.Cmd {
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(),
 		"ISSUER="+s.issuerURL(), "API="+s.apiURL(), "CLIENT_ID="+client.ID, "CLIENT_SECRET="+client.Secret,
 		"NODE_EXTRA_CA_CERTS="+s.authority(), "REQUESTS_CA_BUNDLE="+s.authority(),
@@ -352,41 +351,6 @@ func (s *server) trustStore() {
 	if err != nil {
 		s.t.Fatalf("keytool: %v\n%s", err, said)
 	}
-}
-
-// backend is the gated API. It is an independent witness: it counts what came
-// through.
-type backend struct {
-	server *httptest.Server
-
-	mu      sync.Mutex
-	hits    []time.Time
-	refuse  []int // statuses of the next answers, if there are any
-	clients map[string]int
-}
-
-func newBackend(t testing.TB) *backend {
-	b := &backend{clients: make(map[string]int)}
-	b.server = httptest.NewServer(b)
-	t.Cleanup(b.server.Close)
-	return b
-}
-
-func (b *backend) address() string { return strings.TrimPrefix(b.server.URL, "http://") }
-
-func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.hits = append(b.hits, time.Now())
-	b.clients[r.Header.Get("X-Auth-Client")]++
-	if len(b.refuse) > 0 {
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(b.refuse[0])
-		b.refuse = b.refuse[1:]
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, `{"accounts":["1"]}`)
 }
 
 // handedOut are the ports that freePort has returned already.

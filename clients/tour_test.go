@@ -60,7 +60,7 @@ func java(class string) []string {
 func (s *server) tour(command []string) (steps []string) {
 	s.t.Helper()
 	client := s.register("tourist")
-	cmd := s.program(client, command[0], command[1:]...)
+	cmd := s.program(client, command)
 	cmd.Env = append(cmd.Env, "REFRESH_TOKEN="+s.refreshToken(client))
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
@@ -82,10 +82,8 @@ func (s *server) tour(command []string) (steps []string) {
 	if err := cmd.Wait(); err != nil {
 		s.t.Errorf("after the steps %q: %v\n%s", steps, err, &complaints)
 	}
-	s.backend.mu.Lock()
-	defer s.backend.mu.Unlock()
-	if s.backend.clients[client.ID] == 0 {
-		s.t.Errorf("the API was never called: %v", s.backend.clients)
+	if len(s.backend.calls(client.ID)) == 0 {
+		s.t.Error("the API was never called")
 	}
 	return steps
 }
