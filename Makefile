@@ -58,7 +58,7 @@ crash: check-go ## The crash proof alone, with 1,000 kills
 CLIENT_LIBRARIES := clients/javascript/node_modules/.stamp clients/python/.venv/.stamp clients/java/lib/.stamp
 
 clients: check-go check-clients $(CLIENT_LIBRARIES) ## Run other people's OAuth libraries against the real binary
-	@CGO_ENABLED=0 $(GO) test -tags $(TAGS),clients -count 1 -timeout 20m $(TESTFLAGS) ./clients
+	@CGO_ENABLED=0 $(GO) test -tags $(TAGS),clients -count 1 -parallel 8 -timeout 20m $(TESTFLAGS) ./clients
 
 clients/javascript/node_modules/.stamp: clients/javascript/package-lock.json
 	@echo "installing the libraries for JavaScript"

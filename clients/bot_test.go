@@ -145,8 +145,11 @@ func (b *bot) revokesAtExit() {
 	select {
 	case err := <-b.exited:
 		b.exited <- err
-		var exit *exec.ExitError // the one of Java says that a signal ended it
-		if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 128+int(syscall.SIGTERM)) {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == 128+int(syscall.SIGTERM) {
+			err = nil // Java says what ended it, and not how
+		}
+		if err != nil {
 			b.t.Errorf("it ended with %v", err)
 		}
 	case <-time.After(patience):

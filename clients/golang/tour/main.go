@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -79,8 +78,11 @@ func (s source) Token() (*oauth2.Token, error) {
 }
 
 func get(client *http.Client) int {
-	answer := must(client.Get(api + "/accounts"))
-	answer.Body.Close()
+	answer, err := client.Get(api + "/accounts")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answer.Body.Close()
 	return answer.StatusCode
 }
 
@@ -92,8 +94,11 @@ func status(token string) int {
 // revoke calls by hand: the library has no RFC 7009.
 func revoke(token string) {
 	form := url.Values{"token": {token}, "client_id": {clientID}, "client_secret": {clientSecret}}
-	answer := must(http.Post(issuer+"/oauth2/revoke", "application/x-www-form-urlencoded", strings.NewReader(form.Encode())))
-	answer.Body.Close()
+	answer, err := http.PostForm(issuer+"/oauth2/revoke", form)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answer.Body.Close()
 	check(answer.StatusCode == 200, "revocation:", answer.Status)
 }
 
