@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -46,6 +47,9 @@ func TestPageShowsWhatRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		bots = append(bots, found...)
+	}
+	if fences := strings.Count(string(shown), "```"); fences != 2*len(named) {
+		t.Errorf("%s has blocks that are no program of ours: %d fences for %d programs", page, fences, len(named))
 	}
 	slices.Sort(bots)
 	slices.Sort(named)
