@@ -13,7 +13,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,6 +135,12 @@ func (s *server) caddyfile() string {
 			account 1
 			client ` + tourist.ID + ` {
 				secret_hash ` + touristHash + `
+				redirect_uri ` + redirectURI + `
+				scopes read:accounts trade:orders
+			}
+			client ` + nomad + ` {
+				public
+				redirect_uri ` + redirectURI + `
 				scopes read:accounts trade:orders
 			}
 		}
@@ -290,6 +295,13 @@ var tourist = party{"tourist", "p+q%41 :/&=?#~"}
 
 const touristHash = "$argon2id$v=19$m=19456,t=2,p=1$DnjuSh04Rpq6cfGMmVmWdQ$KdEokFMOfRMCefxEkoYnpUFYZ6er8vcI+Okok9Dku60"
 
+// nomad is a client without a secret.
+const nomad = "nomad"
+
+// redirectURI is where apps want the answer of a person. Nobody listens there:
+// the address says all.
+const redirectURI = "https://bot.example/callback"
+
 // register makes a client that may do all.
 func (s *server) register(id string) (client party) {
 	s.t.Helper()
@@ -297,46 +309,12 @@ func (s *server) register(id string) (client party) {
 	return client
 }
 
-// refreshToken gets one for a client, by the bank's protocol.
-func (s *server) refreshToken(client party) string {
+// addAlice makes the person who is asked for access.
+func (s *server) addAlice() {
 	s.t.Helper()
-	var service party
-	s.command("POST", "/service-accounts", `{"id":"service-`+client.ID+`","scopes":["read:accounts"]}`, &service)
-	s.command("PUT", "/service-accounts/"+service.ID+"/accounts/1", `{}`, nil)
-	request, err := http.NewRequest("GET", s.issuerURL()+"/api/v1/s2s-oauth2/code", nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for name, value := range map[string]string{
-		"X-Service-Account-ID": service.ID, "X-Service-Account-Secret": service.Secret,
-		"X-Client-ID": client.ID, "X-Client-Secret": client.Secret, "scope": "read:accounts",
-	} {
-		request.Header.Set(name, value)
-	}
-	var code struct{ Code string }
-	s.do(request, &code)
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code.Code}}
-	request, err = http.NewRequest("POST", s.issuerURL()+"/api/v1/s2s-oauth2/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth(client.ID, client.Secret)
-	var got struct {
-		Refresh string `json:"refresh_token"`
-	}
-	s.do(request, &got)
-	return got.Refresh
-}
-
-func (s *server) do(request *http.Request, into any) {
-	s.t.Helper()
-	answer, err := s.client.Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	s.read(answer, into)
+	s.command("POST", "/users", `{"id":"`+alice+`","scopes":["read:accounts"]}`, nil)
+	s.command("PUT", "/users/"+alice+"/password", `{"password":"`+alicePassword+`"}`, nil)
+	s.command("PUT", "/bindings/"+alice+"/1", `{}`, nil)
 }
 
 // program prepares a program that is told where everything is, and which

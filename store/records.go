@@ -257,6 +257,7 @@ type AccountToken struct {
 	Token
 	Ended  time.Time // when its grant was revoked; zero: not
 	Reason string    // why
+	Epoch  int64     // of its grant: a party of that with a higher one has been killed since
 }
 
 // Session is a person signed in at a browser.
@@ -273,6 +274,15 @@ type Session struct {
 	Expires       time.Time
 	Address       string
 	Agent         string
+}
+
+// SessionIdle is how long a session may be unused.
+const SessionIdle = time.Hour
+
+// Lives reports whether whoever has the session's cookie is user at this moment.
+func (s *Session) Lives(user *Principal, now time.Time) bool {
+	return now.Before(s.Expires) && now.Sub(s.Seen) < SessionIdle &&
+		user.ID == s.Principal && user.Kind == User && user.Status == Active && s.Epoch >= user.Epoch
 }
 
 // Standing is all that a grant stands on, read in one transaction: what a

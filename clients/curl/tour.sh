@@ -23,7 +23,7 @@ step discover
 obtain() { issuer /oauth2/token grant_type=client_credentials scope=read:accounts; }
 answer=$(obtain)
 token=$(member access_token <<<"$answer")
-same "$(member scope <<<"$answer") $(member expires_in <<<"$answer")" 'read:accounts 2'
+same "$(member scope <<<"$answer") $(member expires_in <<<"$answer")" 'read:accounts 6'
 step get
 
 same "$(status "$token")" 200
@@ -38,10 +38,21 @@ token=$(obtain | member access_token)
 same "$(status "$token")" 200
 step expire
 
-answer=$(issuer /oauth2/token grant_type=refresh_token "refresh_token=$REFRESH_TOKEN")
+# The pair of RFC 7636, appendix B; make your own. A person opens the address, and
+# we read where the app gets the answer.
+verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM state=$RANDOM$RANDOM$RANDOM
+echo "authorize $ISSUER/oauth2/authorize?response_type=code&client_id=$CLIENT_ID&redirect_uri=$REDIRECT_URI&scope=read:accounts&state=$state&code_challenge=$challenge&code_challenge_method=S256"
+read -r back
+[[ $back =~ [?\&]state=$state(&|$) && $back =~ [?\&]code=([^\&]+) ]]
+answer=$(issuer /oauth2/token grant_type=authorization_code "code=${BASH_REMATCH[1]}" "redirect_uri=$REDIRECT_URI" "code_verifier=$verifier")
+first=$(member refresh_token <<<"$answer")
+same "$(status "$(member access_token <<<"$answer")")" 200
+step code
+
+answer=$(issuer /oauth2/token grant_type=refresh_token "refresh_token=$first")
 renewed=$(member access_token <<<"$answer") refresh=$(member refresh_token <<<"$answer")
 same "$(status "$renewed")" 200
-[ "$refresh" != "$REFRESH_TOKEN" ]
+[ "$refresh" != "$first" ]
 step renew
 
 same "$(issuer /oauth2/introspect "token=$renewed" | member active)" true

@@ -16,7 +16,12 @@ import com.nimbusds.oauth2.sdk.http.HTTPRequest;
 import com.nimbusds.oauth2.sdk.http.HTTPResponse;
 import com.nimbusds.oauth2.sdk.id.ClientID;
 import com.nimbusds.oauth2.sdk.id.Issuer;
+import com.nimbusds.oauth2.sdk.id.State;
+import com.nimbusds.oauth2.sdk.pkce.CodeChallengeMethod;
+import com.nimbusds.oauth2.sdk.pkce.CodeVerifier;
 import com.nimbusds.oauth2.sdk.token.*;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.net.URI;
 import java.util.Set;
 
@@ -35,7 +40,7 @@ public class Tour {
         got(tokens(new ClientSecretPost(ID, SECRET), new ClientCredentialsGrant(), SCOPE));
         BearerAccessToken own = own();
         equal(own.getScope(), SCOPE);
-        equal(own.getLifetime(), 2L);
+        equal(own.getLifetime(), 6L);
         step("get");
 
         validate(own);
@@ -53,7 +58,9 @@ public class Tour {
         equal(call("/accounts", own).getStatusCode(), 200);
         step("expire");
 
-        RefreshToken first = new RefreshToken(System.getenv("REFRESH_TOKEN"));
+        RefreshToken first = allowed().getRefreshToken();
+        step("code");
+
         Tokens renewed = got(tokens(CREDENTIALS, new RefreshTokenGrant(first), null)).getTokens();
         equal(call("/accounts", renewed.getBearerAccessToken()).getStatusCode(), 200);
         equal(renewed.getRefreshToken().equals(first), false);
@@ -96,6 +103,23 @@ public class Tour {
 
     static BearerAccessToken own() throws Exception {
         return got(tokens(CREDENTIALS, new ClientCredentialsGrant(), SCOPE)).getTokens().getBearerAccessToken();
+    }
+
+    // A person opens an address, we read where the app gets the answer, and exchange the code.
+    static Tokens allowed() throws Exception {
+        var verifier = new CodeVerifier();
+        var state = new State();
+        var redirect = URI.create(System.getenv("REDIRECT_URI"));
+        System.out.println("authorize " + new AuthorizationRequest.Builder(ResponseType.CODE, ID)
+            .endpointURI(server.getAuthorizationEndpointURI()).redirectionURI(redirect).scope(SCOPE).state(state)
+            .codeChallenge(verifier, CodeChallengeMethod.S256).build().toURI());
+        var back = AuthorizationResponse.parse(URI.create(new BufferedReader(new InputStreamReader(System.in)).readLine()));
+        equal(back.getState(), state);
+        equal(back.getIssuer(), server.getIssuer());
+        var code = back.toSuccessResponse().getAuthorizationCode();
+        Tokens tokens = got(tokens(CREDENTIALS, new AuthorizationCodeGrant(code, redirect, verifier), null)).getTokens();
+        equal(call("/accounts", tokens.getBearerAccessToken()).getStatusCode(), 200);
+        return tokens;
     }
 
     // RFC 9068, by our metadata and our JWKS.

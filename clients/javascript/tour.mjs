@@ -1,7 +1,7 @@
 // What the tours share: who we are, and how they talk to the test (../tour_test.go).
-import {createInterface} from 'node:readline'
+import {readSync} from 'node:fs'
 
-export const {ISSUER, API, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN} = process.env
+export const {ISSUER, API, CLIENT_ID, CLIENT_SECRET, PUBLIC_CLIENT_ID, REDIRECT_URI} = process.env
 export const accounts = new URL('/accounts', API)
 export const orders = new URL('/orders', API)
 
@@ -19,4 +19,12 @@ export async function expired(token, seen) {
     if (Date.now() > deadline) throw new Error('the token does not expire')
     await new Promise(resolve => setTimeout(resolve, 100))
   }
+}
+
+// authorize has a person open an address, and returns where the app gets the answer.
+export function authorize(address) {
+  console.log('authorize ' + address)
+  let line = ''
+  for (const byte = Buffer.alloc(1); readSync(0, byte) === 1 && byte[0] !== 10;) line += byte
+  return new URL(line)
 }

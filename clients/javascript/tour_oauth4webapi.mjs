@@ -1,7 +1,10 @@
 // oauth4webapi: the strictest of all, down to content types and token formats.
 import * as oauth from 'oauth4webapi'
 import {strict as assert} from 'node:assert'
-import {ISSUER, API, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, accounts, orders, step, status, expired} from './tour.mjs'
+import {
+  ISSUER, API, CLIENT_ID, CLIENT_SECRET, PUBLIC_CLIENT_ID, REDIRECT_URI,
+  accounts, orders, step, status, expired, authorize,
+} from './tour.mjs'
 
 const issuer = new URL(ISSUER)
 const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, {algorithm: 'oauth2'}))
@@ -44,10 +47,31 @@ token = await obtain()
 assert.equal(await status(token.access_token), 200)
 step('expire')
 
-const renewed = await oauth.processRefreshTokenResponse(as, client,
-  await oauth.refreshTokenGrantRequest(as, client, auth, REFRESH_TOKEN))
+// A client with a secret, and one without.
+async function allowed(client, auth) {
+  const verifier = oauth.generateRandomCodeVerifier(), state = oauth.generateRandomState()
+  const address = new URL(as.authorization_endpoint)
+  address.search = new URLSearchParams({
+    response_type: 'code', client_id: client.client_id, redirect_uri: REDIRECT_URI, scope: 'read:accounts', state,
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
+  })
+  const parameters = oauth.validateAuthResponse(as, client, authorize(address), state)
+  return oauth.processAuthorizationCodeResponse(as, client,
+    await oauth.authorizationCodeGrantRequest(as, client, auth, parameters, REDIRECT_URI, verifier))
+}
+const nomad = {client_id: PUBLIC_CLIENT_ID}
+const first = await allowed(client, auth), secretless = await allowed(nomad, oauth.None())
+assert.equal(await status(first.access_token), 200)
+assert.equal(await status(secretless.access_token), 200)
+assert.equal((await oauth.validateJwtAccessToken(as, request(secretless.access_token), API)).sub, 'alice')
+step('code')
+
+const renew = async (client, auth, token) => oauth.processRefreshTokenResponse(as, client,
+  await oauth.refreshTokenGrantRequest(as, client, auth, token))
+const renewed = await renew(client, auth, first.refresh_token)
 assert.equal(await status(renewed.access_token), 200)
-assert.notEqual(renewed.refresh_token, REFRESH_TOKEN)
+assert.notEqual(renewed.refresh_token, first.refresh_token)
+assert.equal(await status((await renew(nomad, oauth.None(), secretless.refresh_token)).access_token), 200)
 step('renew')
 
 const introspect = async token => oauth.processIntrospectionResponse(as, client,
@@ -67,8 +91,7 @@ const refused = async (grant, code) => {
   const error = await grant().then(() => assert.fail('let in'), error => error)
   assert.deepEqual([error.constructor, error.error], [oauth.ResponseBodyError, code], String(error))
 }
-await refused(async () => oauth.processRefreshTokenResponse(as, client,
-  await oauth.refreshTokenGrantRequest(as, client, auth, renewed.refresh_token)), 'invalid_grant')
+await refused(() => renew(client, auth, renewed.refresh_token), 'invalid_grant')
 await refused(async () => oauth.processClientCredentialsResponse(as, client,
   await oauth.clientCredentialsGrantRequest(as, client, auth, {scope: 'read:nothing'})), 'invalid_scope')
 const wrong = await oauth.clientCredentialsGrantRequest(as, client, oauth.ClientSecretBasic('wrong'), {})

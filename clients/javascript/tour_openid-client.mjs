@@ -1,7 +1,7 @@
 // openid-client: finds all by discovery.
 import * as oauth from 'openid-client'
 import {strict as assert} from 'node:assert'
-import {ISSUER, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, accounts, step, status, expired} from './tour.mjs'
+import {ISSUER, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, accounts, step, status, expired, authorize} from './tour.mjs'
 
 const config = await oauth.discovery(new URL(ISSUER), CLIENT_ID, undefined,
   oauth.ClientSecretBasic(CLIENT_SECRET), {algorithm: 'oauth2'})
@@ -22,9 +22,18 @@ token = await obtain()
 assert.equal(await status(token.access_token), 200)
 step('expire')
 
-const renewed = await oauth.refreshTokenGrant(config, REFRESH_TOKEN)
+const pkceCodeVerifier = oauth.randomPKCECodeVerifier(), expectedState = oauth.randomState()
+const back = authorize(oauth.buildAuthorizationUrl(config, {
+  redirect_uri: REDIRECT_URI, scope: 'read:accounts', state: expectedState,
+  code_challenge: await oauth.calculatePKCECodeChallenge(pkceCodeVerifier), code_challenge_method: 'S256',
+}))
+const first = await oauth.authorizationCodeGrant(config, back, {pkceCodeVerifier, expectedState})
+assert.equal(await status(first.access_token), 200)
+step('code')
+
+const renewed = await oauth.refreshTokenGrant(config, first.refresh_token)
 assert.equal(await status(renewed.access_token), 200)
-assert.notEqual(renewed.refresh_token, REFRESH_TOKEN)
+assert.notEqual(renewed.refresh_token, first.refresh_token)
 step('renew')
 
 assert.equal((await oauth.tokenIntrospection(config, renewed.access_token)).active, true)

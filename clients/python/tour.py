@@ -7,9 +7,10 @@ import requests
 
 ISSUER, API = os.environ["ISSUER"], os.environ["API"]
 CLIENT_ID, CLIENT_SECRET = os.environ["CLIENT_ID"], os.environ["CLIENT_SECRET"]
-REFRESH_TOKEN = os.environ["REFRESH_TOKEN"]
+PUBLIC_CLIENT_ID, REDIRECT_URI = os.environ["PUBLIC_CLIENT_ID"], os.environ["REDIRECT_URI"]
 ACCOUNTS = API + "/accounts"
-TOKEN, REVOKE, INTROSPECT = (ISSUER + "/oauth2/" + name for name in ("token", "revoke", "introspect"))
+AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (
+    ISSUER + "/oauth2/" + name for name in ("authorize", "token", "revoke", "introspect"))
 
 
 def step(name):
@@ -39,3 +40,9 @@ def refused(call, error, code):
         assert e.error == code, repr(e)
     else:
         raise AssertionError("let in, where " + code + " was due")
+
+
+def authorize(address):
+    """Have a person open an address, and return where the app gets the answer."""
+    print("authorize", address, flush=True)
+    return input()

@@ -4,12 +4,15 @@ from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error, TokenExpiredE
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
-from tour import ACCOUNTS, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, REVOKE, TOKEN, expired, refused, requests, status, step
+from tour import (
+    ACCOUNTS, AUTHORIZE, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, REVOKE, TOKEN,
+    authorize, expired, refused, requests, status, step,
+)
 
 credentials = HTTPBasicAuth(CLIENT_ID, CLIENT_SECRET)
 own = OAuth2Session(client=BackendApplicationClient(CLIENT_ID, scope=["read:accounts"]))
 first = own.fetch_token(TOKEN, auth=credentials)
-assert first["scope"] == ["read:accounts"] and first["expires_in"] == 2, first
+assert first["scope"] == ["read:accounts"] and first["expires_in"] == 6, first
 in_body = OAuth2Session(client=BackendApplicationClient(CLIENT_ID, scope=["read:accounts"]))
 in_body.fetch_token(TOKEN, client_secret=CLIENT_SECRET, include_client_id=True)
 step("get")
@@ -27,15 +30,18 @@ assert own.get(ACCOUNTS).status_code == 200
 step("expire")
 
 written = []
-session = OAuth2Session(CLIENT_ID, token={"refresh_token": REFRESH_TOKEN, "access_token": "none", "expires_in": -1},
+session = OAuth2Session(CLIENT_ID, scope=["read:accounts"], redirect_uri=REDIRECT_URI, pkce="S256",
                         auto_refresh_url=TOKEN, token_updater=written.append,
                         auto_refresh_kwargs={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
+address, _ = session.authorization_url(AUTHORIZE)
+session.fetch_token(TOKEN, authorization_response=authorize(address), auth=credentials)
 assert session.get(ACCOUNTS).status_code == 200
-assert session.token["refresh_token"] != REFRESH_TOKEN and len(written) == 1
+step("code")
+
 again = session.token
 expired(again)
 assert session.get(ACCOUNTS).status_code == 200
-assert session.token["refresh_token"] != again["refresh_token"] and len(written) == 2
+assert session.token["refresh_token"] != again["refresh_token"] and len(written) == 1
 step("renew")
 
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log"
@@ -44,10 +45,19 @@ func main() {
 	check(must(own.Token()).AccessToken != first.AccessToken, "nothing was renewed")
 	step("expire")
 
-	session := oauth2.Config{ClientID: clientID, ClientSecret: clientSecret, Endpoint: endpoint}
-	refresh := os.Getenv("REFRESH_TOKEN")
-	renewed := must(session.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token())
-	check(renewed.RefreshToken != refresh, "the refresh token is the old one")
+	session := oauth2.Config{
+		ClientID: clientID, ClientSecret: clientSecret, Endpoint: endpoint,
+		RedirectURL: os.Getenv("REDIRECT_URI"), Scopes: []string{"read:accounts"},
+	}
+	allowed := exchange(&session)
+	check(status(allowed.AccessToken) == 200, "the API refuses the token")
+	nomad := session
+	nomad.ClientID, nomad.ClientSecret = os.Getenv("PUBLIC_CLIENT_ID"), ""
+	check(status(exchange(&nomad).AccessToken) == 200, "the API refuses the token of a client without a secret")
+	step("code")
+
+	renewed := must(session.TokenSource(ctx, &oauth2.Token{RefreshToken: allowed.RefreshToken}).Token())
+	check(renewed.RefreshToken != allowed.RefreshToken, "the refresh token is the old one")
 	check(status(renewed.AccessToken) == 200, "the API refuses the token")
 	step("renew")
 
@@ -75,6 +85,18 @@ type source clientcredentials.Config
 func (s source) Token() (*oauth2.Token, error) {
 	config := clientcredentials.Config(s)
 	return config.Token(context.Background())
+}
+
+// exchange has a person open an address, reads where the app gets the answer, and
+// exchanges the code.
+func exchange(config *oauth2.Config) *oauth2.Token {
+	verifier, state := oauth2.GenerateVerifier(), rand.Text()
+	fmt.Println("authorize", config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)))
+	var back string
+	must(fmt.Scanln(&back))
+	query := must(url.Parse(back)).Query()
+	check(query.Get("state") == state, "the state is another one")
+	return must(config.Exchange(context.Background(), query.Get("code"), oauth2.VerifierOption(verifier)))
 }
 
 func get(client *http.Client) int {
