@@ -117,6 +117,11 @@ func (k *recordKind[R]) set(c *adminCall) (any, error) {
 		}
 		taken := lessThan(*in.Scopes, *f.scopes)
 		*f.scopes = *in.Scopes
+		if taken && k.shares {
+			if err := tx.endKnownBeyond(c, f.id, *in.Scopes); err != nil {
+				return err
+			}
+		}
 		return tx.raise(k.rights.kind(taken), f.id)
 	})
 }
