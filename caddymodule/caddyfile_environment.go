@@ -32,10 +32,14 @@ import (
 //			accounts    <id> [<id>…]
 //		}
 //		client <id> {
-//			name        <text>
-//			secret_hash <hash>
-//			scopes      <scope> [<scope>…]
-//			accounts    <id> [<id>…]
+//			name         <text>
+//			description  <text>
+//			public
+//			secret_hash  <hash>
+//			redirect_uri <uri> [<uri>…]
+//			pkce         optional|required
+//			scopes       <scope> [<scope>…]
+//			accounts     <id> [<id>…]
 //		}
 //	}
 //
@@ -68,12 +72,22 @@ import (
 //     accounts are those that are open to it when it acts for itself
 //     (client_credentials); each must be declared here. A client and a service
 //     account must not have the same id.
-//   - name: for people. Default: none.
+//   - public: the client runs where everybody can read it. It has no secret, must
+//     use PKCE and cannot act for itself. A client that becomes public loses all
+//     that it obtained before.
+//   - redirect_uri: where people are sent back to with a code. https, or http to
+//     127.0.0.1, [::1] or localhost, or a private-use scheme with a dot, as
+//     com.example.app:/callback; without fragment, user and wildcard. Compared as
+//     strings. A public client needs one. When one is removed, all that the client
+//     obtained ends: nobody knows which token came by way of it.
+//   - pkce: optional for a confidential client that cannot do PKCE (RFC 7636).
+//     Default: required.
+//   - name, description: for people. Default: none.
 //   - secret_hash: the hash of the secret, made with `caddy bearer hash-secret`.
-//     Required.
+//     Required, but refused for a public client.
 //
-// scopes and accounts may stand more than once and add up. Without scopes, or
-// without accounts, there are none. Who is removed from the configuration is
+// redirect_uri, scopes and accounts may stand more than once and add up. Without
+// scopes, or without accounts, there are none. Who is removed from the configuration is
 // disabled, and everything issued under that id is revoked.
 func (e *Environment) options() []option {
 	return []option{
@@ -134,7 +148,14 @@ func (e *Environment) readClient(d *caddyfile.Dispenser, args []string) error {
 	e.Clients = append(e.Clients, c)
 	return readBlock(d, "client", []option{
 		text("name", "<text>", &c.Name),
+		text("description", "<text>", &c.Description),
+		{name: "public", read: func(*caddyfile.Dispenser, []string) error {
+			c.Public = true
+			return nil
+		}},
 		text("secret_hash", "<hash>", &c.SecretHash),
+		list("redirect_uri", "<uri> [<uri>…]", &c.RedirectURIs),
+		text("pkce", "optional|required", &c.PKCE),
 		list("scopes", "<scope> [<scope>…]", &c.Scopes),
 		list("accounts", "<id> [<id>…]", &c.Accounts),
 	})

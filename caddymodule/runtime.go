@@ -245,8 +245,9 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
-		Login: env.Login.provider(),
-		Log:   app.log.Named("issuer"),
+		Login:   env.Login.provider(),
+		Changed: func(action, target string) { rt.note(name, action, target) },
+		Log:     app.log.Named("issuer"),
 	})
 	if err != nil {
 		return err

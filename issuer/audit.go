@@ -94,7 +94,7 @@ func reasonOf(x *exchange, answered *oauthError) string {
 		word string
 	}{
 		{store.ErrNotFound, "unknown"}, {store.ErrExpired, "expired"}, {store.ErrRevoked, "revoked"},
-		{store.ErrResent, "resent"}, {store.ErrOtherClient, "other_client"},
+		{store.ErrResent, "resent"}, {store.ErrOtherClient, "other_client"}, {store.ErrMismatch, "mismatch"},
 	} {
 		if errors.Is(answered, known.err) {
 			return known.word

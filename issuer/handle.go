@@ -26,6 +26,7 @@ type exchange struct {
 	endpoint  string
 	private   bool // the endpoint asks for credentials
 	page      bool // a person looks at the answer
+	envelope  bool // errors are those of the access code exchange
 	// sorry is the page that says what went wrong, if the one that was open can; nil:
 	// none can.
 	sorry func(*oauthError) (response, bool)
@@ -102,6 +103,7 @@ func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange)
 func (i *Issuer) handler(kind exchange, methods []string, serve func(*exchange) (response, error)) http.Handler {
 	allow, endpoint := strings.Join(methods, ", "), kind.endpoint
 	kind.private = slices.Contains(privateEndpoints, endpoint)
+	kind.envelope = slices.Contains(exchangeEndpoints, endpoint)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := new(kind)
 		x.Request, x.now, x.ip, x.requestID = r, i.now(), i.clientIP(r), i.requestID(r)
@@ -126,11 +128,16 @@ func (i *Issuer) refusal(x *exchange, err error) response {
 	if x.page {
 		return i.errorPage(x, asOAuthError(err))
 	}
+	if x.envelope {
+		return exchangeRefusal(asOAuthError(err))
+	}
 	return asOAuthError(err).response()
 }
 
 // privateEndpoints are those that ask for credentials.
-var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout"}
+var privateEndpoints = []string{
+	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout", "exchange.token", "exchange.delink",
+}
 
 // errPanic stands for a panic, whose value might hold anything.
 var errPanic = errors.New("panic")

@@ -257,6 +257,7 @@ type AccountToken struct {
 	Token
 	Ended  time.Time // when its grant was revoked; zero: not
 	Reason string    // why
+	Epoch  int64     // of its grant: a party of that with a higher one has been killed since
 }
 
 // Session is a person signed in at a browser.

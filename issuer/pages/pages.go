@@ -51,10 +51,15 @@ func Asset(name string) (File, bool) {
 	return File{}, false
 }
 
-// page parses a template together with the layout that it fills.
-func page(name string) *template.Template {
+// page parses a template together with the layout that it fills, and with parts
+// that several pages have.
+func page(name string, parts ...string) *template.Template {
+	files := []string{"templates/layout.html", "templates/" + name}
+	for _, part := range parts {
+		files = append(files, "templates/"+part)
+	}
 	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": words}).
-		ParseFS(templates, "templates/layout.html", "templates/"+name))
+		ParseFS(templates, files...))
 }
 
 // write executes a template. Templates are part of the program: an error in one
