@@ -6,14 +6,14 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// users are the people who own accounts. They have no secret: there is nothing
-// yet to sign in to.
+// users are the people who own accounts. Their secret is a password that they
+// choose (admin_people.go).
 var users = recordKind[store.Principal]{
 	word: "user", path: "users", action: "user",
 	kills: store.KindPrincipal, rights: principalRights,
 	get: store.Reader.Principal, list: store.Reader.Principals, put: store.Writer.PutPrincipal,
 	ours:  func(p *store.Principal) bool { return p.Kind == store.User },
-	rival: rivalOf(store.User),
+	rival: rivalOf(store.User), shares: true,
 	fields: func(p *store.Principal) fields {
 		return fields{id: p.ID, source: p.Source, created: &p.Created, status: &p.Status, name: &p.Name, scopes: &p.MaxScopes}
 	},

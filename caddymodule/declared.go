@@ -27,7 +27,7 @@ func declare(ctx context.Context, st store.Store, a *token.Authority, env *Envir
 		}
 		// Clients first: one that is removed gives an id free that it shared with a
 		// service account.
-		if err := d.declareClients(env.Clients); err != nil {
+		if err := d.declareClients(env); err != nil {
 			return err
 		}
 		if err := reconcile(d, &serviceAccounts, d.serviceAccountRows(env.ServiceAccounts)); err != nil {
@@ -42,11 +42,15 @@ func declare(ctx context.Context, st store.Store, a *token.Authority, env *Envir
 	})
 }
 
-func (tx *change) declareClients(declared []*Client) error {
-	if err := reconcile(tx, &clients, tx.clientRows(declared)); err != nil {
+func (tx *change) declareClients(env *Environment) error {
+	rows := tx.clientRows(env.Clients)
+	if len(env.TradingTokens) > 0 {
+		rows = append(rows, tx.tradingClient(env.TradingTokens))
+	}
+	if err := reconcile(tx, &clients, rows); err != nil {
 		return err
 	}
-	for _, c := range declared {
+	for _, c := range env.Clients {
 		if err := tx.declareBindings(c.ID, c.Accounts); err != nil {
 			return err
 		}
@@ -78,7 +82,9 @@ func (tx *change) serviceAccountRows(declared []*ServiceAccount) (rows []store.P
 func (tx *change) clientRows(declared []*Client) (rows []store.Client) {
 	for _, c := range declared {
 		rows = append(rows, store.Client{
-			Environment: tx.env, ID: c.ID, Name: c.Name, SecretHash: c.SecretHash, MaxScopes: c.Scopes,
+			Environment: tx.env, ID: c.ID, Name: c.Name, Description: c.Description,
+			Public: c.Public, SecretHash: c.SecretHash, MaxScopes: c.Scopes,
+			RedirectURIs: c.RedirectURIs, PKCEOptional: c.PKCE == pkceOptional,
 			Status: store.Active, Source: store.FromConfig, Created: tx.now,
 		})
 	}
@@ -159,7 +165,12 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 			return err
 		}
 	}
-	if row.secret != nil && *before.secret != *row.secret {
+	if kind.replaced != nil {
+		if err := kind.replaced(tx, old, declared); err != nil {
+			return err
+		}
+	}
+	if row.secret != nil && *before.secret != *row.secret && *row.secret != "" {
 		if err := tx.recordDeclared(kind.action+".rotate_secret", kind.target(row.id)); err != nil {
 			return err
 		}

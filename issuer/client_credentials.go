@@ -23,9 +23,21 @@ const shareFor = 24 * time.Hour
 // refresh token: who has the secret needs none (§4.4.3).
 func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (response, error) {
 	client := &own.Client
+	if client.Public {
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "a public client cannot act for itself: anybody could say that he is it",
+		}
+	}
 	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err
+	}
+	if client.Owner != "" {
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "this client acts for users and not for itself: a user registered it",
+		}
 	}
 	if own.Principal.Kind != store.ClientPrincipal {
 		// In databases older than this grant a service account may have the id.

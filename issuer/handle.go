@@ -1,8 +1,10 @@
 package issuer
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"slices"
@@ -26,11 +28,15 @@ type exchange struct {
 	endpoint  string
 	private   bool // the endpoint asks for credentials
 	page      bool // a person looks at the answer
+	envelope  bool // errors are those of the access code exchange
+	// sorry is the page that says what went wrong, if the one that was open can; nil:
+	// none can.
+	sorry func(*oauthError) (response, bool)
 
 	client string // once authenticated
 	person string // who is signed in, once known
 	grant  string // once known
-	named  string // the client that wants to authenticate, if there is one
+	named  string // the client or user that wants to authenticate, if there is one
 	wrong  string // whose secret is wrong, where there are two
 }
 
@@ -50,7 +56,9 @@ type response struct {
 	contentType string            // empty: no body
 	cache       string            // Cache-Control; empty: no-store
 	header      map[string]string // further ones
+	cookies     []string          // Set-Cookie, one line each
 	body        []byte
+	stream      func(io.Writer) error // writes the body, if that is better not made as a whole
 }
 
 // jsonResponse writes v's members in the order of its fields.
@@ -80,18 +88,55 @@ func (a *response) write(w http.ResponseWriter) {
 	for name, value := range a.header {
 		h.Set(name, value)
 	}
+	for _, cookie := range a.cookies {
+		h.Add("Set-Cookie", cookie)
+	}
+	if a.stream != nil {
+		w.WriteHeader(a.status)
+		a.streamTo(w)
+		return
+	}
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	w.Write(a.body) //nolint:gosec // JSON, a key set, or a page that was written at start
 }
 
+// streamTo sends a body while it is made. Whoever has gone gets nothing more.
+func (a *response) streamTo(w http.ResponseWriter) {
+	out := bufio.NewWriterSize(flushing{w, http.NewResponseController(w)}, 16<<10)
+	if a.stream(out) == nil {
+		_ = out.Flush()
+	}
+}
+
+// flushing sends each part that is written at once.
+type flushing struct {
+	io.Writer
+	controller *http.ResponseController
+}
+
+func (f flushing) Write(part []byte) (int, error) {
+	n, err := f.Writer.Write(part)
+	if err == nil {
+		_ = f.controller.Flush() // whoever stands before us may not be able to
+	}
+	return n, err
+}
+
 // handle is where an endpoint meets HTTP: methods, errors, panics and the log
 // are dealt with here and nowhere else.
 func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
-	allow := strings.Join(methods, ", ")
+	return i.handler(exchange{endpoint: endpoint}, methods, serve)
+}
+
+// handler is handle for programs and for people.
+func (i *Issuer) handler(kind exchange, methods []string, serve func(*exchange) (response, error)) http.Handler {
+	allow, endpoint := strings.Join(methods, ", "), kind.endpoint
+	kind.private = slices.Contains(privateEndpoints, endpoint)
+	kind.envelope = slices.Contains(exchangeEndpoints, endpoint)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{Request: r, now: i.now(), ip: i.clientIP(r), requestID: i.requestID(r), endpoint: endpoint}
-		x.private = slices.Contains(privateEndpoints, endpoint)
+		x := new(kind)
+		x.Request, x.now, x.ip, x.requestID = r, i.now(), i.clientIP(r), i.requestID(r)
 		var answer response
 		var err error
 		if slices.Contains(methods, r.Method) {
@@ -111,13 +156,19 @@ func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange)
 // refusal is the answer to an error, in the form of who asks.
 func (i *Issuer) refusal(x *exchange, err error) response {
 	if x.page {
-		return i.errorPage(asOAuthError(err))
+		return i.errorPage(x, asOAuthError(err))
+	}
+	if x.envelope {
+		return exchangeRefusal(asOAuthError(err))
 	}
 	return asOAuthError(err).response()
 }
 
 // privateEndpoints are those that ask for credentials.
-var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke"}
+var privateEndpoints = []string{
+	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout",
+	"trading.token", "trading.tokens", "trading.show", "trading.revoke", "exchange.token", "exchange.delink",
+}
 
 // errPanic stands for a panic, whose value might hold anything.
 var errPanic = errors.New("panic")

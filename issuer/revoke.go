@@ -17,7 +17,7 @@ const revokeTimeout = 10 * time.Second
 // revoke ends a token (RFC 7009). When it answers 200 the token is dead. The
 // hint is not needed and not read: a token tells what it is.
 func (i *Issuer) revoke(x *exchange) (response, error) {
-	raw, readings, err := readTokenCall(x.Request)
+	f, err := readTokenCall(x.Request)
 	if err != nil {
 		return response{}, err
 	}
@@ -25,32 +25,41 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	if _, err := i.authenticateClient(x, readings...); err != nil {
+	if err := i.identifyRevoker(x, f); err != nil {
 		return response{}, err
 	}
-	if err := i.revokeToken(x, raw); err != nil {
+	if err := i.revokeToken(x, f["token"]); err != nil {
 		return response{}, err
 	}
-	return response{status: http.StatusOK}, nil
+	// RFC 7009 §2.2 has clients ignore the body. Some look at its type before
+	// they do, and take anything but JSON for an error.
+	return response{status: http.StatusOK, contentType: "application/json"}, nil
+}
+
+// identifyRevoker finds out who asks.
+func (i *Issuer) identifyRevoker(x *exchange, f form) error {
+	if i.asTradingClient(x.Request, f) {
+		x.client = store.TradingClient
+		return nil
+	}
+	_, err := i.identifyClient(x, f)
+	return err
 }
 
 // readTokenCall reads a call that is about one token (RFC 7009 §2.1, RFC 7662
-// §2.1): the token, and the credentials of the client that asks.
-func readTokenCall(r *http.Request) (raw string, readings []credentials, err error) {
+// §2.1).
+func readTokenCall(r *http.Request) (form, error) {
 	f, err := readForm(r)
-	if err != nil {
-		return "", nil, err
+	if err == nil && f["token"] == "" {
+		err = invalidRequest("token is missing")
 	}
-	if readings, err = standardReadings(r.Header, f); err != nil {
-		return "", nil, err
-	}
-	if f["token"] == "" {
-		return "", nil, invalidRequest("token is missing")
-	}
-	return f["token"], readings, nil
+	return f, err
 }
 
 func (i *Issuer) revokeToken(x *exchange, raw string) error {
+	if err := i.revocableHere(raw); err != nil {
+		return err
+	}
 	found, err := i.authority.Find(x.Context(), raw)
 	var invalid *token.Invalid
 	switch {
