@@ -704,7 +704,7 @@ func TestPublicClientRetriesARenewal(t *testing.T) {
 }
 
 // What is taken from the person is gone at the next request, while the refresh
-// token lives on (S3.9, REFRESH-05, REFRESH-06).
+// token lives on (S3.9, REFRESH-06).
 func TestS3_9_TokensAreCutToPresentRights(t *testing.T) {
 	b := newPeople(t)
 	w := b.asUser(adaID)
