@@ -185,6 +185,37 @@ func TestMatrixKnowsEveryEndpoint(t *testing.T) {
 	}
 }
 
+// The page to which an OpenID provider sends people back is there only if one is
+// configured.
+func TestBadInputOfAProvider(t *testing.T) {
+	f := newFederation(t, "sub")
+	var known []string
+	for _, e := range endpoints() {
+		known = append(known, e.pattern)
+	}
+	known = append(known, pathCallback)
+	slices.Sort(known)
+	if there := patternsOf(f.issuer.mux); !slices.Equal(known, there) {
+		t.Errorf("the mux has\n%s\nwant\n%s", strings.Join(there, "\n"), strings.Join(known, "\n"))
+	}
+	e := endpoint{pattern: pathCallback, methods: []string{"GET"}, speaks: speaksPage}
+	before := f.rows()
+	for _, bad := range append(e.bend(call{method: "GET", path: pathCallback + "?code=x&state=y", header: make(http.Header)}),
+		badInput{"nothing", call{method: "GET", path: pathCallback}, 400, ""},
+		badInput{"state twice", call{method: "GET", path: pathCallback + "?code=x&state=y&state=y"}, 400, ""},
+	) {
+		t.Run(bad.name, func(t *testing.T) {
+			e.judge(t, &bad, f.do(bad.call))
+			f.clock.advance(time.Minute) // the throttle forgets
+		})
+	}
+	if after := f.rows(); after != before {
+		t.Errorf("something was written:\n%s\nbefore:\n%s", after, before)
+	}
+	v := f.visitor()
+	f.back(v, f.leave(v)).wantRedirect(t, "/")
+}
+
 // patternsOf lists what a mux has. It tells nobody, so its index is looked at.
 func patternsOf(mux *http.ServeMux) (patterns []string) {
 	add := func(list reflect.Value) {
@@ -262,6 +293,9 @@ func (e *endpoint) bend(c call) []badInput {
 			bent = append(bent, badInput{"method " + method, c.by(method), 405, codeInvalidRequest})
 		}
 	}
+	if e.speaks == speaksPage && slices.Contains(e.methods, "GET") {
+		bent = append(bent, bendQuery(c)...)
+	}
 	switch e.takes {
 	case takesForm:
 		bent = append(bent, e.bendForm(c)...)
@@ -318,6 +352,26 @@ func (e *endpoint) bendForm(c call) []badInput {
 		bent = append(bent,
 			badInput{"9,000 scopes", c.withBody(c.body + "&scope=" + manyScopes(9_000)), 400, codeInvalidScope},
 			badInput{"scope that is no scope", c.withBody(c.body + "&scope=%22"), 400, codeInvalidScope})
+	}
+	return bent
+}
+
+// bendQuery asks for a page with a query that makes no sense. What it does not read
+// it may pass over.
+func bendQuery(c call) []badInput {
+	asked := c.by("GET").withBody("").with("Content-Type")
+	separator := "?"
+	if strings.Contains(asked.path, "?") {
+		separator = "&"
+	}
+	var bent []badInput
+	for name, query := range map[string]string{
+		"NUL": "x=%00", "bytes that are no text": "x=%ff%fe", "bad escape": "x=%zz", "twice": "next=/a&next=/b", "semicolon": "a=1;b=2",
+		"8 KB": "x=" + strings.Repeat("x", 8<<10), "JSON": "x=" + strings.Repeat("%5B", 2_000), "CR LF": "next=%0d%0aX:1", "scopes": "scope=" + manyScopes(1_000),
+	} {
+		bad := asked
+		bad.path += separator + query
+		bent = append(bent, badInput{"query: " + name, bad, 0, ""})
 	}
 	return bent
 }
@@ -425,6 +479,9 @@ func (e *endpoint) judge(t *testing.T, bad *badInput, got *answer) {
 	t.Helper()
 	if got.status >= 500 {
 		t.Fatalf("the server says that it is its fault: %d %s", got.status, got.body)
+	}
+	if got.header.Get("X") != "" {
+		t.Errorf("a header was smuggled in: %v", got.header)
 	}
 	if bad.status == 0 {
 		return
