@@ -2,7 +2,10 @@ package caddymodule
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 )
 
 var partyProofs = []proof{
@@ -113,14 +116,42 @@ var partyProofs = []proof{
 	},
 	{
 		keys:    []string{"json bearer.environments.*.clients.*.redirect_uris", "Caddyfile bearer environment client redirect_uri"},
-		outcome: "redirect URIs in client show",
-		see:     func(v *variant) string { return fmt.Sprint(v.declared("client", "«bot|robot»").RedirectURIs) },
-		first:   "[https://bot.test/callback]", second: "[https://robot.test/callback]",
+		outcome: "the answer to who asks for a code at the first redirect URI, and at the second",
+		see: func(v *variant) string {
+			const challenge = "&code_challenge_method=S256&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+			first, _ := v.askForCode("https://bot.test/callback", challenge)
+			second, _ := v.askForCode("https://robot.test/callback", challenge)
+			return fmt.Sprint(first, second)
+		},
+		first: "303 400", second: "400 303",
 	},
 	{
 		keys:    []string{"json bearer.environments.*.clients.*.pkce", "Caddyfile bearer environment client pkce"},
-		outcome: "whether PKCE may be left out, in client show",
-		see:     func(v *variant) string { return fmt.Sprint(v.declared("client", "«bot|robot»").PKCEOptional) },
-		first:   "true", second: "false",
+		outcome: "where somebody is sent who asks for a code without PKCE",
+		see: func(v *variant) string {
+			_, location := v.askForCode(choose("https://«bot|robot».test/callback", v.second), "")
+			if strings.HasPrefix(location, "/login?") {
+				return "to sign in"
+			}
+			back, err := url.Parse(location)
+			if err != nil {
+				return err.Error()
+			}
+			return "back with " + back.Query().Get("error")
+		},
+		first: "to sign in", second: "back with invalid_request",
 	},
+}
+
+// askForCode opens the authorization endpoint for the client, and returns the status
+// and where it leads.
+func (v *variant) askForCode(redirectURI, more string) (status int, location string) {
+	v.t.Helper()
+	query := url.Values{"response_type": {"code"}, "client_id": {v.client}, "redirect_uri": {redirectURI}, "scope": {"base"}, "state": {"x"}}.Encode()
+	response, err := http.DefaultTransport.RoundTrip(v.request("GET", v.issuer+"/oauth2/authorize?"+query+more, nil))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode, response.Header.Get("Location")
 }

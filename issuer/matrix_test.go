@@ -120,6 +120,20 @@ func endpoints() []endpoint {
 				b.do(alice.form(pathStaticTokens, "label", "Reports")).success(b)
 				return alice.form(pathStaticTokens + "/" + b.newestTokenOf("alice") + "/revoke")
 			}},
+		{pattern: pathTradingToken, methods: postOnly, takes: takesForm, needs: []string{"grant_type", "refresh_token"}, scopes: true,
+			good: func(b *bank) call { return tradingCall(b.trader("alice").newShared("T1").raw) }},
+		{pattern: pathTradingTokens, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "account"},
+			good: func(b *bank) call { return b.trader("alice").form(pathTradingTokens, "account", "T1") }},
+		{pattern: pathTradingShow, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "token"},
+			good: func(b *bank) call {
+				alice := b.trader("alice")
+				return alice.form(pathTradingShow, "token", alice.newShared("T1").id)
+			}},
+		{pattern: pathTradingRevoke, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "token"},
+			good: func(b *bank) call {
+				alice := b.trader("alice")
+				return alice.form(pathTradingRevoke, "token", alice.newShared("T1").id)
+			}},
 		{pattern: pathJWKS, methods: readOnly},
 		{pattern: wellKnown, methods: readOnly},
 		{pattern: pathAssets + "{file}", path: pages.Layout{}.Style(), methods: readOnly},
@@ -130,7 +144,7 @@ func endpoints() []endpoint {
 // newMatrix opens a bank that has all who take part in anything.
 func newMatrix(t testing.TB, adjust func(*bank)) *bank {
 	t.Helper()
-	b := newPeopleOn(t, newBank(t, adjust))
+	b := newPeopleOn(t, newDesk(t, adjust))
 	b.user("alice", []string{"read:accounts", "all:eft"}, "A1", "A2")
 	b.app(appKey, appSecret, "read:accounts", "all:eft")
 	b.update(func(tx store.Writer) error {
@@ -171,7 +185,7 @@ func (b *bank) newestTokenOf(user string) (id string) {
 }
 
 func TestMatrixKnowsEveryEndpoint(t *testing.T) {
-	b := newBank(t, nil)
+	b := newMatrix(t, nil)
 	var known []string
 	for _, e := range endpoints() {
 		known = append(known, e.pattern)
@@ -183,6 +197,38 @@ func TestMatrixKnowsEveryEndpoint(t *testing.T) {
 	if there := patternsOf(b.issuer.mux); !slices.Equal(known, there) {
 		t.Errorf("the matrix has\n%s\nthe mux has\n%s", strings.Join(known, "\n"), strings.Join(there, "\n"))
 	}
+}
+
+// The page to which an OpenID provider sends people back is there only if one is
+// configured.
+func TestBadInputOfAProvider(t *testing.T) {
+	f := newFederation(t, "sub")
+	var known []string
+	for _, e := range endpoints() {
+		known = append(known, e.pattern)
+	}
+	known = append(known, pathCallback)
+	known = slices.DeleteFunc(known, func(pattern string) bool { return strings.HasPrefix(pattern, "/trading/") }) // off in this town
+	slices.Sort(known)
+	if there := patternsOf(f.issuer.mux); !slices.Equal(known, there) {
+		t.Errorf("the mux has\n%s\nwant\n%s", strings.Join(there, "\n"), strings.Join(known, "\n"))
+	}
+	e := endpoint{pattern: pathCallback, methods: []string{"GET"}, speaks: speaksPage}
+	before := f.rows()
+	for _, bad := range append(e.bend(call{method: "GET", path: pathCallback + "?code=x&state=y", header: make(http.Header)}),
+		badInput{"nothing", call{method: "GET", path: pathCallback}, 400, ""},
+		badInput{"state twice", call{method: "GET", path: pathCallback + "?code=x&state=y&state=y"}, 400, ""},
+	) {
+		t.Run(bad.name, func(t *testing.T) {
+			e.judge(t, &bad, f.do(bad.call))
+			f.clock.advance(time.Minute) // the throttle forgets
+		})
+	}
+	if after := f.rows(); after != before {
+		t.Errorf("something was written:\n%s\nbefore:\n%s", after, before)
+	}
+	v := f.visitor()
+	f.back(v, f.leave(v)).wantRedirect(t, "/")
 }
 
 // patternsOf lists what a mux has. It tells nobody, so its index is looked at.
@@ -262,6 +308,9 @@ func (e *endpoint) bend(c call) []badInput {
 			bent = append(bent, badInput{"method " + method, c.by(method), 405, codeInvalidRequest})
 		}
 	}
+	if e.speaks == speaksPage && slices.Contains(e.methods, "GET") {
+		bent = append(bent, bendQuery(c)...)
+	}
 	switch e.takes {
 	case takesForm:
 		bent = append(bent, e.bendForm(c)...)
@@ -318,6 +367,26 @@ func (e *endpoint) bendForm(c call) []badInput {
 		bent = append(bent,
 			badInput{"9,000 scopes", c.withBody(c.body + "&scope=" + manyScopes(9_000)), 400, codeInvalidScope},
 			badInput{"scope that is no scope", c.withBody(c.body + "&scope=%22"), 400, codeInvalidScope})
+	}
+	return bent
+}
+
+// bendQuery asks for a page with a query that makes no sense. What it does not read
+// it may pass over.
+func bendQuery(c call) []badInput {
+	asked := c.by("GET").withBody("").with("Content-Type")
+	separator := "?"
+	if strings.Contains(asked.path, "?") {
+		separator = "&"
+	}
+	var bent []badInput
+	for name, query := range map[string]string{
+		"NUL": "x=%00", "bytes that are no text": "x=%ff%fe", "bad escape": "x=%zz", "twice": "next=/a&next=/b", "semicolon": "a=1;b=2",
+		"8 KB": "x=" + strings.Repeat("x", 8<<10), "JSON": "x=" + strings.Repeat("%5B", 2_000), "CR LF": "next=%0d%0aX:1", "scopes": "scope=" + manyScopes(1_000),
+	} {
+		bad := asked
+		bad.path += separator + query
+		bent = append(bent, badInput{"query: " + name, bad, 0, ""})
 	}
 	return bent
 }
@@ -425,6 +494,9 @@ func (e *endpoint) judge(t *testing.T, bad *badInput, got *answer) {
 	t.Helper()
 	if got.status >= 500 {
 		t.Fatalf("the server says that it is its fault: %d %s", got.status, got.body)
+	}
+	if got.header.Get("X") != "" {
+		t.Errorf("a header was smuggled in: %v", got.header)
 	}
 	if bad.status == 0 {
 		return

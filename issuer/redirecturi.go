@@ -77,7 +77,7 @@ func checkRedirectURI(raw string) error {
 	case u.Scheme == "":
 		return errors.New("is not absolute; write its scheme and host too")
 	case !strings.HasPrefix(raw, u.Scheme+":"):
-		return fmt.Errorf("has a scheme in capitals; write %s:", u.Scheme)
+		return fmt.Errorf("has a scheme in capitals; write %s in small letters", u.Scheme)
 	case u.User != nil:
 		return errors.New("has a user or a password; leave out what stands before @")
 	}

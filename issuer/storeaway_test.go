@@ -95,6 +95,7 @@ func TestEveryEndpointWithTheStoreAway(t *testing.T) {
 			b := newMatrix(t, func(b *bank) {
 				b.wrap = func(there store.Store) store.Store { st.Store = there; return st }
 			})
+			b.do(e.call(b)).success(t) // what is made but once is there now
 			undisturbed := b.rowsAdded(func() { b.do(e.call(b)).success(t) })
 			var c call
 			disturbed := b.rowsAdded(func() {

@@ -26,15 +26,22 @@ func (i *Issuer) tradingToken(x *exchange) (response, error) {
 	if err := i.checkTradingCall(x.Request, f); err != nil {
 		return response{}, err
 	}
+	var names []string
+	if f["scope"] != "" {
+		// What no trading token carries is refused before the audit trail says that one
+		// was used.
+		if names, err = parseScopes(f["scope"]); err != nil {
+			return response{}, err
+		}
+		if err := checkScopes(i.policy(), names, i.tradingScopes); err != nil {
+			return response{}, err
+		}
+	}
 	standing, err := i.presentTrading(x, f["refresh_token"])
 	if err != nil {
 		return response{}, err
 	}
-	if f["scope"] != "" {
-		names, err := parseScopes(f["scope"])
-		if err != nil {
-			return response{}, err
-		}
+	if names != nil {
 		if err := checkScopes(i.policy(), names, standing.Grant.Scopes); err != nil {
 			return response{}, err
 		}
