@@ -42,6 +42,9 @@ func listBindings(c *adminCall) (any, error) {
 	err = c.view(func(tx store.Reader) error {
 		rows, err := tx.Bindings(c.env, asked["principal"])
 		for _, b := range rows {
+			if b.Source == store.BuiltIn {
+				continue // an account that acts for itself is open to itself
+			}
 			if asked["account"] == "" || asked["account"] == b.Account {
 				shown = append(shown, binding{boundAccount{b.Account, b.Access, b.Scopes, b.Source}, b.Principal})
 			}
@@ -68,7 +71,7 @@ func anyOwner(tx store.Reader, c *adminCall) (owner, error) {
 	id := c.request.PathValue("id")
 	p, err := tx.Principal(c.env, id)
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound), err == nil && p.Kind == store.AccountPrincipal:
 		return owner{}, refuse(http.StatusNotFound, "there is no user, service account or client %q in %s", id, c.env)
 	case err != nil:
 		return owner{}, err
@@ -122,14 +125,20 @@ func (b binder) bind(c *adminCall) (any, error) {
 			Environment: c.env, Principal: who.id, Account: c.request.PathValue("account"),
 			Access: wanted.Access, Scopes: wanted.Scopes, Source: store.FromCommand,
 		}
+		if old != nil && old.Access == store.Full && next.Access == store.Partial {
+			// Trading tokens open the account in full.
+			if err := tx.endKnown(c, next.Principal, next.Account, false); err != nil {
+				return err
+			}
+		}
 		return tx.bind(next, old)
 	})
 }
 
 // unbind takes an account away from a principal and ends what it granted for
-// that.
+// that, with the account's trading tokens whose value it knows.
 func (b binder) unbind(c *adminCall) (any, error) {
-	reason, err := c.decodeReason()
+	reason, keep, err := c.decodeEnding()
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +149,11 @@ func (b binder) unbind(c *adminCall) (any, error) {
 				return reach{}, err
 			}
 			account := c.request.PathValue("account")
-			_, err = unbindable(tx, c, who)
-			return reachOfUnbinding(who.id, account), err
+			r := reachOfUnbinding(who.id, account)
+			if _, err = unbindable(tx, c, who); err == nil && !keep {
+				r.shared, err = knownTokens(tx, c.env, who.id, account, c.authority.Now())
+			}
+			return r, err
 		})
 	}
 	return b.rebind(c, "account.unbind", reason, func(tx *change, who owner, _ *store.Binding) error {
@@ -150,6 +162,9 @@ func (b binder) unbind(c *adminCall) (any, error) {
 			return err
 		}
 		if err := tx.unbind(old.Principal, old.Account); err != nil {
+			return err
+		}
+		if err := tx.endKnown(c, old.Principal, old.Account, keep); err != nil {
 			return err
 		}
 		return tx.raise(store.KindRights, old.Principal)

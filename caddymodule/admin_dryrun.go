@@ -34,6 +34,9 @@ type ending struct {
 	Streams    int      `json:"streams"`        // that would be cut
 	Requests   int      `json:"requests"`       // that would be cut if they take longer than half a second
 	UnderWay   []riding `json:"under_way"`      // whose these are
+
+	// Trading tokens among them, which end because a user knows their value.
+	Shared []knownToken `json:"shared_tokens,omitempty"`
 }
 
 // riding counts the streams and requests under way of a client for a principal.
@@ -51,6 +54,7 @@ type reach struct {
 	target string
 	grants store.GrantFilter // zero: none, unless kind is KindGrant
 	alone  bool              // a long-lived token that dies without its grant
+	shared []knownToken      // whose grants end too
 	rides  func(*token.Facts) bool
 }
 
@@ -132,6 +136,7 @@ func (c *adminCall) wouldEnd(prepare func(store.Reader) (reach, error)) (any, er
 		if r, err = prepare(tx); err != nil {
 			return err
 		}
+		shown.Shared = r.shared
 		return shown.countGrants(tx, c.env, &r)
 	})
 	if err != nil {
@@ -141,18 +146,29 @@ func (c *adminCall) wouldEnd(prepare func(store.Reader) (reach, error)) (any, er
 	if r.alone {
 		shown.Tokens++
 	}
-	shown.countRiders(c.authority.UnderWay(func(f *token.Facts) bool { return f != nil && r.rides(f) }))
+	shown.countRiders(c.authority.UnderWay(func(f *token.Facts) bool { return f != nil && (r.rides(f) || r.rideShared(f)) }))
 	return shown, nil
 }
 
+// rideShared reports whether an exchange rides on one of the trading tokens that
+// would end.
+func (r *reach) rideShared(f *token.Facts) bool {
+	return slices.ContainsFunc(r.shared, func(t knownToken) bool { return t.grant.ID == f.Grant })
+}
+
 // wouldEnd answers the dry run of an operation on the record that the path names.
-func (k *recordKind[R]) wouldEnd(c *adminCall, allowed func(*R) error) (any, error) {
+func (k *recordKind[R]) wouldEnd(c *adminCall, allowed func(*R) error, keep bool) (any, error) {
 	return c.wouldEnd(func(tx store.Reader) (reach, error) {
+		id := c.request.PathValue("id")
+		r := reachOf(k.kills, id)
 		row, err := k.find(tx, c)
 		if err == nil {
 			err = allowed(&row)
 		}
-		return reachOf(k.kills, c.request.PathValue("id")), err
+		if err == nil && k.shares && !keep {
+			r.shared, err = knownTokens(tx, c.env, id, "", c.authority.Now())
+		}
+		return r, err
 	})
 }
 
@@ -161,6 +177,9 @@ func (e *ending) countGrants(tx store.Reader, env store.Environment, r *reach) e
 	rows, err := r.liveGrants(tx, env, now)
 	if err != nil {
 		return err
+	}
+	for i := range r.shared {
+		rows = append(rows, r.shared[i].grant)
 	}
 	if e.More = len(rows) > maxCounted; e.More {
 		rows = rows[:maxCounted]

@@ -131,7 +131,7 @@ func (c *adminCall) checkOwner(tx store.Reader, in *newPersonal) ([]string, erro
 	case err != nil:
 		return nil, err
 	case owner.Kind != store.User && owner.Kind != store.Service:
-		return nil, refuse(http.StatusBadRequest, "%s is a client; a personal token is for a user or service account", owner.ID)
+		return nil, refuse(http.StatusBadRequest, "%s is a %s; a personal token is for a user or service account", owner.ID, principalWords[owner.Kind])
 	case owner.Status != store.Active:
 		return nil, refuse(http.StatusConflict, "%s is disabled", owner.ID)
 	}

@@ -55,8 +55,11 @@ type recordKind[R any] struct {
 	// replaced does what has to follow when a record is changed, beyond what fields
 	// have in common; nil: nothing.
 	replaced func(tx *change, before, after *R) error
-	fields   func(*R) fields
-	show     func(store.Reader, *R) (record, error)
+	// shares tells that a record of this kind may know trading tokens, which end with
+	// it.
+	shares bool
+	fields func(*R) fields
+	show   func(store.Reader, *R) (record, error)
 }
 
 // fields are what records of all kinds have; those that a kind lacks are nil.
@@ -213,18 +216,32 @@ func (k *recordKind[R]) refuseDeclared(row *R) error {
 
 // disable ends everything under a record and lets nothing new begin.
 func (k *recordKind[R]) disable(c *adminCall) (any, error) {
-	reason, err := c.decodeReason()
+	reason, keep, err := k.decodeEnding(c)
 	if err != nil {
 		return nil, err
 	}
 	if c.dry {
-		return k.wouldEnd(c, k.refuseDeclared)
+		return k.wouldEnd(c, k.refuseDeclared, keep)
 	}
 	return k.edit(c, "disable", reason, func(tx *change, row *R) error {
 		f := k.fields(row)
 		*f.status = store.Disabled
+		if k.shares {
+			if err := tx.endKnown(c, f.id, "", keep); err != nil {
+				return err
+			}
+		}
 		return tx.raise(k.kills, f.id)
 	})
+}
+
+// decodeEnding reads why something ends, and whether trading tokens shall be kept.
+func (k *recordKind[R]) decodeEnding(c *adminCall) (reason string, keep bool, err error) {
+	if k.shares {
+		return c.decodeEnding()
+	}
+	reason, err = c.decodeReason()
+	return reason, false, err
 }
 
 // enable lets a record be used again. What was ended stays dead.
@@ -242,18 +259,21 @@ func (k *recordKind[R]) enable(c *adminCall) (any, error) {
 // revoke ends everything under a record, which may be used on. It is no change
 // of the record, so that the configuration's are no exception.
 func (k *recordKind[R]) revoke(c *adminCall) (any, error) {
-	reason, err := c.decodeReason()
+	reason, keep, err := k.decodeEnding(c)
 	if err != nil {
 		return nil, err
 	}
 	if c.dry {
-		return k.wouldEnd(c, func(*R) error { return nil })
+		return k.wouldEnd(c, func(*R) error { return nil }, keep)
 	}
 	if err := c.view(func(tx store.Reader) error {
 		_, err := k.find(tx, c)
 		return err
 	}); err != nil {
 		return nil, err
+	}
+	if k.shares {
+		return c.revokeUser(c.request.PathValue("id"), reason, keep)
 	}
 	return c.revoke(k.kills, c.request.PathValue("id"), reason)
 }

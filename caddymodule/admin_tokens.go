@@ -105,7 +105,14 @@ func revokeToken(c *adminCall) (any, error) {
 		if err := checkID("token", in.ID, map[string]bool{}); err != nil {
 			return nil, refuse(http.StatusBadRequest, "%v", err)
 		}
-		return c.endToken(token.Found{Kind: store.KindToken, Target: in.ID}, "", reason)
+		found, shared, err := c.sharedByID(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !shared {
+			found = token.Found{Kind: store.KindToken, Target: in.ID}
+		}
+		return c.endToken(found, "", reason)
 	}
 	found, err := c.authority.Find(c.request.Context(), in.Token)
 	if err != nil {

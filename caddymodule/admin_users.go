@@ -13,7 +13,7 @@ var users = recordKind[store.Principal]{
 	kills: store.KindPrincipal, rights: principalRights,
 	get: store.Reader.Principal, list: store.Reader.Principals, put: store.Writer.PutPrincipal,
 	ours:  func(p *store.Principal) bool { return p.Kind == store.User },
-	rival: rivalOf(store.User),
+	rival: rivalOf(store.User), shares: true,
 	fields: func(p *store.Principal) fields {
 		return fields{id: p.ID, source: p.Source, created: &p.Created, status: &p.Status, name: &p.Name, scopes: &p.MaxScopes}
 	},

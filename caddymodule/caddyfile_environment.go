@@ -21,6 +21,7 @@ import (
 //		signing_key            file <path>
 //		login                  local
 //		login                  oidc <url> { … }
+//		trading_tokens         <scope> [<scope>…]
 //		account <id> {
 //			kind bank|trading
 //			name <text>
@@ -64,6 +65,9 @@ import (
 //     Not together with signing_key_rotation.
 //   - login: how people sign in: with passwords (local, the default), or at an
 //     OpenID provider, whose block is described there (Login.options).
+//   - trading_tokens: developers of a trading account may make refresh tokens of the
+//     account, which they share and which carry these scopes at most. Without it
+//     there are none: who takes it away revokes all that there were.
 //   - account: an account that the gated API knows by this id. Its kind is bank
 //     if it is not given.
 //   - service_account: a program that owns accounts. scopes is the most that it
@@ -101,6 +105,7 @@ func (e *Environment) options() []option {
 		{name: "signing_key_rotation", args: "<duration>|off", read: e.readKeyRotation},
 		text("signing_key", "file <path>", &e.SigningKeyFile),
 		{name: "login", args: "oidc|local [<url>]", read: e.readLogin},
+		list("trading_tokens", "<scope> [<scope>…]", &e.TradingTokens),
 		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
 		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
 		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},

@@ -65,15 +65,18 @@ func (w bindWords) unbind() *cobra.Command {
 		Short: "Takes an account away and ends the grants for it",
 		Long: `Takes an account away from a user, service account or client, and ends all that
 it granted for the account. Its other signed tokens must be renewed, and its live
-streams are cut.`,
+streams are cut.
+
+From a user it takes the account's trading tokens too that the user made or was
+shown: they are revoked, for all who share them. See them first by --dry-run.`,
 		Example: "  " + w.example + " unbind treasury 1234567 --dry-run\n" +
 			"  " + w.example + " unbind treasury 1234567 --reason \"account sold\"",
 		Args:              takes(w.argument, "ACCOUNT"),
 		ValidArgsFunction: completeArgs(w.complete, completeAccounts),
 	}
-	reason := endingFlags(cmd)
+	reason, keep := endingFlags(cmd), keepSharedFlag(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return askToEnd(c, "DELETE", w.path(args[0], args[1]), because(*reason), printRecord)
+		return askToEnd(c, "DELETE", w.path(args[0], args[1]), becauseKeeping(*reason, *keep), printRecord)
 	})
 	return cmd
 }

@@ -56,19 +56,29 @@ in; "caddy bearer token revoke" ends it at once.`,
 func listTokensCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Lists live personal tokens, the newest first",
+		Short: "Lists live personal tokens, or the trading tokens of an account, the newest first",
 		Long: `Lists personal tokens, the newest first, with when each was used last. Their
 values are not among what is kept. Access and refresh tokens of clients are
-listed by their grants: "caddy bearer grant list".`,
+listed by their grants: "caddy bearer grant list".
+
+With --account it lists instead the trading tokens of that account, with who made
+each and to whom it was shown. No command makes one or shows its value.`,
 		Example: "  caddy bearer token list\n" +
-			"  caddy bearer token list --principal treasury --all",
+			"  caddy bearer token list --principal treasury --all\n" +
+			"  caddy bearer token list --account 1234567 --all",
 		Args: takes(),
 	}
-	filters := filterFlags(cmd, "principal")
+	filters := filterFlags(cmd, "principal", "account")
 	all := allFlag(cmd)
 	limit := limitFlag(cmd)
 	cmd.RunE = onServer(func(c *adminClient, _ []string) error {
 		query := filters.query(c, url.Values{"all": {strconv.FormatBool(*all)}, "limit": {strconv.Itoa(*limit)}})
+		if c.flag("account") != "" {
+			if c.flag("principal") != "" {
+				return usagef("--account and --principal are for different kinds of tokens; give one")
+			}
+			return ask(c, "GET", []string{"trading-tokens"}, query, nil, printTrading)
+		}
 		return ask(c, "GET", []string{"personal-tokens"}, query, nil, func(t *table, answer *map[string][]personalToken) {
 			t.row("ID", "LABEL", "PRINCIPAL", "STATUS", "CREATED", "EXPIRES", "USED", "ACCOUNTS", "SCOPES", "NETWORKS", "RATE")
 			for _, p := range (*answer)["personal_tokens"] {

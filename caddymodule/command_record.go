@@ -110,9 +110,9 @@ them have been cut.`),
 		Args:              takes("ID"),
 		ValidArgsFunction: completeArgs(w.complete()),
 	}
-	reason := endingFlags(cmd)
+	reason, keep := w.endingFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return askToEnd(c, "POST", []string{w.path, args[0], "disable"}, because(*reason), printRecord)
+		return askToEnd(c, "POST", []string{w.path, args[0], "disable"}, becauseKeeping(*reason, *keep), printRecord)
 	})
 	return cmd
 }
@@ -144,9 +144,9 @@ of the configuration too.`),
 		Args:              takes("ID"),
 		ValidArgsFunction: completeArgs(w.complete()),
 	}
-	reason := endingFlags(cmd)
+	reason, keep := w.endingFlags(cmd)
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return askToEnd(c, "POST", []string{w.path, args[0], "revoke"}, because(*reason), printRevocation)
+		return askToEnd(c, "POST", []string{w.path, args[0], "revoke"}, becauseKeeping(*reason, *keep), printRevocation)
 	})
 	return cmd
 }

@@ -60,6 +60,9 @@ func printEnding(t *table, e *ending) {
 	for _, id := range e.GrantIDs {
 		t.row("grant", id)
 	}
+	for _, s := range e.Shared {
+		t.row("trading token", s.ID+" of account "+s.Account)
+	}
 	for _, r := range e.UnderWay {
 		t.row("under way", fmt.Sprintf("%d streams, %d requests of client %s for %s", r.Streams, r.Requests, r.Client, r.Principal))
 	}

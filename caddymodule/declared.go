@@ -27,7 +27,7 @@ func declare(ctx context.Context, st store.Store, a *token.Authority, env *Envir
 		}
 		// Clients first: one that is removed gives an id free that it shared with a
 		// service account.
-		if err := d.declareClients(env.Clients); err != nil {
+		if err := d.declareClients(env); err != nil {
 			return err
 		}
 		if err := reconcile(d, &serviceAccounts, d.serviceAccountRows(env.ServiceAccounts)); err != nil {
@@ -42,11 +42,15 @@ func declare(ctx context.Context, st store.Store, a *token.Authority, env *Envir
 	})
 }
 
-func (tx *change) declareClients(declared []*Client) error {
-	if err := reconcile(tx, &clients, tx.clientRows(declared)); err != nil {
+func (tx *change) declareClients(env *Environment) error {
+	rows := tx.clientRows(env.Clients)
+	if len(env.TradingTokens) > 0 {
+		rows = append(rows, tx.tradingClient(env.TradingTokens))
+	}
+	if err := reconcile(tx, &clients, rows); err != nil {
 		return err
 	}
-	for _, c := range declared {
+	for _, c := range env.Clients {
 		if err := tx.declareBindings(c.ID, c.Accounts); err != nil {
 			return err
 		}

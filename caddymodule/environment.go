@@ -64,6 +64,10 @@ type Environment struct {
 
 	// The OpenID provider that signs people in. Default: they have passwords here.
 	Login *Login `json:"login,omitempty"`
+	// What trading tokens carry at most: refresh tokens of trading accounts, which the
+	// developers of an account share. Without it there are none, and those that there
+	// were are revoked. Default: none.
+	TradingTokens []string `json:"trading_tokens,omitempty"`
 
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
@@ -312,6 +316,9 @@ func checkParty(env store.Environment, id, secretHash string) error {
 // not define.
 func (e *Environment) checkScopes(vocabulary *policy.Policy) error {
 	var errs []error
+	if err := checkScopes(vocabulary, e.TradingTokens); err != nil {
+		errs = append(errs, fmt.Errorf("trading_tokens: %w", err))
+	}
 	for _, sa := range e.ServiceAccounts {
 		if err := checkScopes(vocabulary, sa.Scopes); err != nil {
 			errs = append(errs, fmt.Errorf("service_account %s: %w", sa.ID, err))

@@ -244,6 +244,7 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		Policy:          vocabulary.get,
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
+		TradingScopes:   env.TradingTokens,
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
 		Login:   env.Login.provider(),
 		Changed: func(action, target string) { rt.note(name, action, target) },

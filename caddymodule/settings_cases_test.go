@@ -154,6 +154,12 @@ var environmentProofs = []proof{
 		first:   "first.pem", second: "second.pem",
 	},
 	{
+		keys:    []string{"json bearer.environments.*.trading_tokens", "Caddyfile bearer environment trading_tokens"},
+		outcome: "the most that the client of trading tokens may carry, by a command",
+		see:     func(v *variant) string { return fmt.Sprint(*v.declared("client", store.TradingClient).Scopes) },
+		first:   "[base]", second: "[sees extra]",
+	},
+	{
 		keys:    []string{"json bearer_issuer.environment", "Caddyfile bearer_issuer environment"},
 		outcome: "environment at /token/self",
 		see:     func(v *variant) string { return v.own.Environment },

@@ -98,7 +98,8 @@ type bank struct {
 	database  string
 	env       store.Environment
 	clock     *clock
-	algorithm string // that access tokens are signed with
+	algorithm string   // that access tokens are signed with
+	trading   []string // the most that trading tokens carry; none: there are no such tokens
 	store     *sqlite.Store
 	authority *token.Authority
 	policy    *policy.Policy
@@ -163,7 +164,7 @@ func (b *bank) open(root *token.RootKey) {
 	b.options = Options{
 		URL: issuerURL, Authority: b.authority, Store: seen,
 		Secrets: token.NewSecrets(b.authority.Keyring()), Policy: currentPolicy,
-		CodeLifetime: time.Minute, RefreshLifetime: 2682000 * time.Second,
+		CodeLifetime: time.Minute, RefreshLifetime: 2682000 * time.Second, TradingScopes: b.trading,
 		ClientIP: b.clientIP, RequestID: func(*http.Request) string { return "request-1" },
 		Now: b.clock.Now, Log: b.logger,
 	}

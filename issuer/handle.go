@@ -1,8 +1,10 @@
 package issuer
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"slices"
@@ -56,6 +58,7 @@ type response struct {
 	header      map[string]string // further ones
 	cookies     []string          // Set-Cookie, one line each
 	body        []byte
+	stream      func(io.Writer) error // writes the body, if that is better not made as a whole
 }
 
 // jsonResponse writes v's members in the order of its fields.
@@ -88,9 +91,36 @@ func (a *response) write(w http.ResponseWriter) {
 	for _, cookie := range a.cookies {
 		h.Add("Set-Cookie", cookie)
 	}
+	if a.stream != nil {
+		w.WriteHeader(a.status)
+		a.streamTo(w)
+		return
+	}
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	w.Write(a.body) //nolint:gosec // JSON, a key set, or a page that was written at start
+}
+
+// streamTo sends a body while it is made. Whoever has gone gets nothing more.
+func (a *response) streamTo(w http.ResponseWriter) {
+	out := bufio.NewWriterSize(flushing{w, http.NewResponseController(w)}, 16<<10)
+	if a.stream(out) == nil {
+		_ = out.Flush()
+	}
+}
+
+// flushing sends each part that is written at once.
+type flushing struct {
+	io.Writer
+	controller *http.ResponseController
+}
+
+func (f flushing) Write(part []byte) (int, error) {
+	n, err := f.Writer.Write(part)
+	if err == nil {
+		_ = f.controller.Flush() // whoever stands before us may not be able to
+	}
+	return n, err
 }
 
 // handle is where an endpoint meets HTTP: methods, errors, panics and the log
@@ -136,7 +166,8 @@ func (i *Issuer) refusal(x *exchange, err error) response {
 
 // privateEndpoints are those that ask for credentials.
 var privateEndpoints = []string{
-	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout", "exchange.token", "exchange.delink",
+	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout",
+	"trading.token", "trading.tokens", "trading.show", "trading.revoke", "exchange.token", "exchange.delink",
 }
 
 // errPanic stands for a panic, whose value might hold anything.

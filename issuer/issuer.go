@@ -55,6 +55,10 @@ type Options struct {
 	// long access tokens live is for the Authority to say.)
 	CodeLifetime, RefreshLifetime time.Duration
 
+	// TradingScopes are what trading tokens carry at most. Empty: there are none, and
+	// their endpoints don't exist.
+	TradingScopes []string
+
 	// Throttle counts wrong secrets. Who replaces an Issuer by another hands it
 	// on, or a reload would forgive everybody. Nil: one of its own.
 	Throttle *Throttle
@@ -89,6 +93,7 @@ type Issuer struct {
 
 	codeLifetime    time.Duration
 	refreshLifetime time.Duration
+	tradingScopes   []string
 
 	clientIP  func(*http.Request) string
 	requestID func(*http.Request) string
@@ -124,7 +129,8 @@ func New(o Options) (*Issuer, error) {
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
 		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, now: o.Now, log: o.Log,
-		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
+		tradingScopes: o.TradingScopes,
+		throttle:      o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
 	}
 	if o.Login != nil {
 		i.upstream = newUpstream(*o.Login, o.URL+pathCallback, o.Now)
@@ -218,6 +224,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	i.applicationRoutes(mux, base)
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
+	i.tradingRoutes(mux, base)
 	return mux
 }
 

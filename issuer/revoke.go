@@ -25,13 +25,25 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	if _, err := i.identifyClient(x, f); err != nil {
+	if err := i.identifyRevoker(x, f); err != nil {
 		return response{}, err
 	}
 	if err := i.revokeToken(x, f["token"]); err != nil {
 		return response{}, err
 	}
-	return response{status: http.StatusOK}, nil
+	// RFC 7009 §2.2 has clients ignore the body. Some look at its type before
+	// they do, and take anything but JSON for an error.
+	return response{status: http.StatusOK, contentType: "application/json"}, nil
+}
+
+// identifyRevoker finds out who asks.
+func (i *Issuer) identifyRevoker(x *exchange, f form) error {
+	if i.asTradingClient(x.Request, f) {
+		x.client = store.TradingClient
+		return nil
+	}
+	_, err := i.identifyClient(x, f)
+	return err
 }
 
 // readTokenCall reads a call that is about one token (RFC 7009 §2.1, RFC 7662
@@ -45,6 +57,9 @@ func readTokenCall(r *http.Request) (form, error) {
 }
 
 func (i *Issuer) revokeToken(x *exchange, raw string) error {
+	if err := i.revocableHere(raw); err != nil {
+		return err
+	}
 	found, err := i.authority.Find(x.Context(), raw)
 	var invalid *token.Invalid
 	switch {

@@ -38,6 +38,7 @@ type Throttle struct {
 	mu        sync.Mutex
 	pairs     []bucket
 	addresses []bucket
+	shows     map[string]bucket // of trading tokens, by user
 }
 
 // bucket is a leaky bucket, written as the time at which it will have run empty

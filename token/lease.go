@@ -107,7 +107,8 @@ func (l *Lease) Granted(p *policy.Policy) policy.Set {
 
 // Entitlement cuts a grant to what its parties may do now: what a token made
 // from it now carries. Without a policy there is no scope to have. A built-in
-// client has no ceiling to cut by; that it is one, its row says and not its id.
+// client or principal has no ceiling to cut by; that it is one, its row says and
+// not its id.
 func Entitlement(p *policy.Policy, s *store.Standing) (scopes, accounts []string) {
 	if p == nil {
 		return nil, nil
@@ -116,7 +117,9 @@ func Entitlement(p *policy.Policy, s *store.Standing) (scopes, accounts []string
 	if s.Client.Source != store.BuiltIn {
 		scopes = p.Cut(scopes, s.Client.MaxScopes)
 	}
-	scopes = p.Cut(scopes, s.Principal.MaxScopes)
+	if s.Principal.Source != store.BuiltIn {
+		scopes = p.Cut(scopes, s.Principal.MaxScopes)
+	}
 	for i := range s.Accounts {
 		at := &s.Accounts[i]
 		if at.Binding.Access == store.Partial {

@@ -74,7 +74,7 @@ func (a *Authority) Find(ctx context.Context, raw string) (Found, error) {
 		return Found{}, notOurs(err)
 	}
 	found := Found{Kind: store.KindToken, Target: row.ID, Client: standing.Client.ID}
-	if row.Class == store.Refresh {
+	if row.Class == store.Refresh || row.Class == store.SharedRefresh {
 		found.Kind, found.Target = store.KindGrant, row.Grant
 	}
 	return found, nil

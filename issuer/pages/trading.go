@@ -1,0 +1,57 @@
+package pages
+
+import (
+	"io"
+	"iter"
+	"time"
+)
+
+var (
+	tradingPage         = page("trading.html")
+	tradingTokenPage    = page("trading_token.html")
+	tradingAccountsPage = page("trading_accounts.html")
+)
+
+// TradingData is the page with the tokens of a trading account.
+type TradingData struct {
+	Layout
+
+	Account, Name        string
+	Create, Show, Revoke string // where the forms go
+	Tokens               iter.Seq[TradingRow]
+}
+
+// TradingRow is one of them. Its value is not among what a list knows.
+type TradingRow struct {
+	ID               string
+	Created, Expires time.Time
+	Live             bool // neither expired nor revoked
+}
+
+// Trading writes the page as its rows are made. The error is that of the writer.
+func Trading(w io.Writer, d TradingData) error { return tradingPage.Execute(w, d) }
+
+// TradingTokenData is a token with its value.
+type TradingTokenData struct {
+	Layout
+
+	Account, Value   string
+	Created, Expires time.Time
+	Back             string // the list
+}
+
+// TradingToken shows the value of a token.
+func TradingToken(d TradingTokenData) []byte { return write(tradingTokenPage, d) }
+
+// TradingAccountsData is the choice of accounts.
+type TradingAccountsData struct {
+	Layout
+
+	Accounts []TradingAccount
+}
+
+// TradingAccount is an account and the page with its tokens.
+type TradingAccount struct{ ID, Name, Page string }
+
+// TradingAccounts lists accounts.
+func TradingAccounts(d TradingAccountsData) []byte { return write(tradingAccountsPage, d) }

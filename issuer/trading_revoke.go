@@ -1,0 +1,62 @@
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/caddy-bearer/caddy-bearer/store"
+)
+
+// revokeTrading ends a trading token, for all who share it, with every access token
+// that was made from it. It asks for no password: who finds that a token leaked must
+// not be held up.
+func (i *Issuer) revokeTrading(x *exchange, p *person, f form) (response, error) {
+	id := f["token"]
+	if id == "" {
+		return response{}, invalidRequest("token is missing")
+	}
+	// Who asks for a revocation and hangs up wants it all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
+	defer cancel()
+	var grant store.Grant
+	err := i.store.View(ctx, func(tx store.Reader) (err error) {
+		_, grant, _, err = i.tradingTokenOf(tx, p, id, x.now)
+		return err
+	})
+	if err != nil {
+		return response{}, err
+	}
+	x.grant = grant.ID
+	_, err = i.authority.Revoke(ctx,
+		store.Revocation{Kind: store.KindGrant, Target: grant.ID, Reason: "revoked by user " + p.user.ID},
+		i.personEvent(x, "token.revoke", "token:"+id))
+	if err != nil {
+		return response{}, fmt.Errorf("revoke trading token: %w", err)
+	}
+	return seeOther(i.tradingPage(grant.Principal)), nil
+}
+
+// errUnsupportedTokenType is that of RFC 7009 §2.2.1.
+var errUnsupportedTokenType error = &oauthError{
+	status: http.StatusBadRequest, code: "unsupported_token_type",
+	description: "a trading token is revoked on the page API Access Tokens",
+}
+
+// revocableHere fails for trading tokens: they are shared, and one of those who share
+// it must not end it for all others but where he is known.
+func (i *Issuer) revocableHere(raw string) error {
+	opaque, err := i.keyring.ParseOpaque(raw)
+	if err == nil && opaque.Class == store.SharedRefresh {
+		return errUnsupportedTokenType
+	}
+	return nil
+}
+
+// asTradingClient reports whether a revocation comes from a program that uses a
+// trading token. It has no credentials, as any public client (RFC 7009 §2.1): it
+// names itself, and that it holds the access token is all that it can prove.
+func (i *Issuer) asTradingClient(r *http.Request, f form) bool {
+	return len(i.tradingScopes) > 0 && f["client_id"] == store.TradingClient &&
+		f["client_secret"] == "" && f["client_assertion"] == "" && len(r.Header.Values("Authorization")) == 0
+}
