@@ -189,6 +189,16 @@ func TestS5_5_OperatorEndsAConnection(t *testing.T) {
 	s.ok("", "bearer", "grant", "revoke", fields["connectionID"])
 	s.wantCut(stream)
 	s.refused(s.call("GET", "/api/v1/accounts", token), 401)
+
+	// Whoever finds a token somewhere ends its connection with it.
+	fields, token = alice.access(s.app("--scopes", "read:accounts read:market"))
+	s.ok(token, "bearer", "token", "revoke", "--reason", "found in a log")
+	s.refused(s.call("GET", "/api/v1/accounts", token), 401)
+	var ended grant
+	s.decode(s.ok("", "bearer", "grant", "show", fields["connectionID"], "--json"), &ended)
+	if ended.Status != statusRevoked {
+		t.Errorf("the connection is %+v", ended)
+	}
 }
 
 // wantCut waits for the end of a stream whose token is dead.

@@ -52,14 +52,15 @@ func (a *Authority) Apply(revs []store.Revocation) {
 
 // Found is what a token presented for revocation turned out to be.
 type Found struct {
-	Kind   store.Kind // KindToken for an access token, KindGrant for a refresh token
+	Kind   store.Kind // KindToken for an access token, KindGrant for a refresh token and that of a connection
 	Target string
 	Client string
 }
 
 // Find identifies a token that somebody wants to end (RFC 7009 §2.1): an access
-// token dies alone, a refresh token takes its grant along. It fails with
-// *Invalid if the token is none of ours or dead already.
+// token dies alone, a refresh token takes its grant along, and so does that of a
+// connection, which is nothing without it. It fails with *Invalid if the token is
+// none of ours or dead already.
 func (a *Authority) Find(ctx context.Context, raw string) (Found, error) {
 	if !LooksOpaque(raw) {
 		facts, err := a.verify(a.settings.Load(), raw)
@@ -74,7 +75,8 @@ func (a *Authority) Find(ctx context.Context, raw string) (Found, error) {
 		return Found{}, notOurs(err)
 	}
 	found := Found{Kind: store.KindToken, Target: row.ID, Client: standing.Client.ID}
-	if row.Class == store.Refresh || row.Class == store.SharedRefresh {
+	switch row.Class {
+	case store.Refresh, store.SharedRefresh, store.ExchangeAccess:
 		found.Kind, found.Target = store.KindGrant, row.Grant
 	}
 	return found, nil
