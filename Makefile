@@ -1,5 +1,6 @@
 # make builds, runs, tests. Everything needs Go alone, apart from the race
-# detector of `make test` (a C compiler) and `make run` (bash, curl).
+# detector of `make test` (a C compiler), its browser (Chromium) and `make run`
+# (bash, curl).
 # `make help` lists the targets.
 
 GO        ?= go
@@ -24,7 +25,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash lint fuzz bench clean check-go check-cc
+.PHONY: help build run test proof crash lint fuzz bench clean check-go check-cc check-chromium
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -39,7 +40,7 @@ build: check-go ## Build bin/caddy and the demo API bin/exchange (the default)
 run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR choose where
 	@exec examples/quickstart/run.sh
 
-test: check-go check-cc ## Run all tests with the race detector, then the proofs
+test: check-go check-cc check-chromium ## Run all tests with the race detector, then the proofs
 	@CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory proof
 
@@ -108,5 +109,13 @@ check-cc:
 	@cc=$$($(GO) env CC); command -v "$${cc%% *}" >/dev/null || { \
 		echo "error: make test uses the race detector, which needs a C compiler, and $$cc was not found;" >&2; \
 		echo "       install gcc or clang, or test without it: $(GO) test -tags $(TAGS) ./..." >&2; exit 1; }
+
+# The pages for people are tested in a browser, under any of these names.
+check-chromium:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome headless-shell; do \
+		command -v $$name >/dev/null && exit 0; \
+	done; \
+	echo "error: make test looks at the pages for people with Chromium, which was not found; install it, as with" >&2; \
+	echo "       sudo apt-get install --no-install-recommends chromium" >&2; exit 1
 
 include xcaddy.mk

@@ -77,9 +77,9 @@ func adminRoutes() []adminRoute {
 			{"POST", "/operators/rotate", roleAdmin, rotateOperators},
 			{"POST", inEnvironment + "/accounts", roleAdmin, addAccount},
 		},
-		auditRoutes(), keyRoutes(),
-		clients.routes(), clients.partyRoutes(), users.routes(),
-		serviceAccounts.routes(), serviceAccounts.partyRoutes(),
+		auditRoutes(), keyRoutes(), peopleRoutes(), appRoutes(),
+		clients.routes(), partyRoutes(clients.path, setClient, rotateClientSecret), users.routes(),
+		serviceAccounts.routes(), partyRoutes(serviceAccounts.path, serviceAccounts.set, serviceAccounts.rotateSecret),
 		accounts.routes(),
 	)
 }
@@ -201,11 +201,12 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 	}
 	now := c.authority.Now().UTC()
 	err := c.store().Update(c.request.Context(), func(tx store.Writer) error {
-		if err := do(&change{tx, c.env, now, c.authority.Retention(), reason}); err != nil {
+		made := &change{tx, c.env, now, c.authority.Retention(), reason}
+		if err := do(made); err != nil {
 			return err
 		}
 		event := c.event(action, target)
-		event.Environment, event.At, event.Reason = c.env, now, reason
+		event.Environment, event.At, event.Reason = c.env, now, made.reason
 		return tx.Record(event)
 	})
 	if err == nil {

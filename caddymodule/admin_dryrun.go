@@ -113,8 +113,8 @@ func (c *adminCall) readDryRun(route *adminRoute) error {
 		return refuse(http.StatusBadRequest, "dry_run %q: expected true or false", asked["dry_run"])
 	}
 	verb := route.path[strings.LastIndexByte(route.path, '/')+1:]
-	if verb == "revoke" || verb == "disable" || route.method == http.MethodDelete {
-		return nil
+	if verb == "revoke" || verb == "disable" || route.method == http.MethodDelete || route.method == http.MethodPatch {
+		return nil // whose change has none refuses it
 	}
 	return c.refuseDryRun()
 }

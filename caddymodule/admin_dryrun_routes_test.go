@@ -15,11 +15,14 @@ var bodyOf = map[string]string{
 	"POST /environments/{env}/tokens/revoke":                           `{"token":"ACCESS"}`,
 	"POST /environments/{env}/personal-tokens":                         `{"principal":"alice","label":"x","scopes":["read:eft"]}`,
 	"POST /environments/{env}/clients":                                 `{"id":"new-bot"}`,
+	"POST /environments/{env}/apps":                                    `{"id":"new-app","redirect_uris":["https://app.test/cb"]}`,
+	"PATCH /environments/{env}/apps/{id}":                              `{"name":"App"}`,
 	"POST /environments/{env}/service-accounts":                        `{"id":"new-desk"}`,
 	"POST /environments/{env}/users":                                   `{"id":"bob"}`,
 	"POST /environments/{env}/accounts":                                `{"id":"11"}`,
 	"PUT /environments/{env}/bindings/{id}/{account}":                  `{}`,
 	"PUT /environments/{env}/service-accounts/{id}/accounts/{account}": `{}`,
+	"PUT /environments/{env}/users/{id}/password":                      `{"password":"correct horse battery"}`,
 	"PATCH /environments/{env}/users/{id}":                             `{"name":"Alice Doe"}`,
 	"PATCH /environments/{env}/clients/{id}":                           `{"name":"Bot"}`,
 	"PATCH /environments/{env}/service-accounts/{id}":                  `{"name":"Desk"}`,
@@ -36,7 +39,7 @@ var changesNothing = map[string]bool{"POST /environments/{env}/tokens/show": tru
 func TestNoDryRunChangesAnything(t *testing.T) {
 	w := newAdminWorld(t)
 	for _, call := range [][2]string{
-		{"/accounts", `{"id":"9"}`}, {"/accounts", `{"id":"10"}`}, {"/clients", `{"id":"bot"}`},
+		{"/accounts", `{"id":"9"}`}, {"/accounts", `{"id":"10"}`}, {"/clients", `{"id":"bot"}`}, {"/apps", `{"id":"app","redirect_uris":["https://app.test/cb"]}`},
 		{"/users", `{"id":"alice","scopes":["read:eft"]}`}, {"/service-accounts", `{"id":"desk"}`},
 	} {
 		w.ok("POST", call[0], call[1])
@@ -51,7 +54,7 @@ func TestNoDryRunChangesAnything(t *testing.T) {
 		if route.method == http.MethodDelete {
 			account = "9"
 		}
-		path = strings.NewReplacer("{env}", "sandbox", "/grants/{id}", "/grants/"+first.grant, "/clients/{id}", "/clients/bot",
+		path = strings.NewReplacer("{env}", "sandbox", "/grants/{id}", "/grants/"+first.grant, "/clients/{id}", "/clients/bot", "/apps/{id}", "/apps/app",
 			"/users/{id}", "/users/alice", "/bindings/{id}", "/bindings/alice", "/service-accounts/{id}", "/service-accounts/desk",
 			"/accounts/{id}", "/accounts/10", "/root-keys/{id}", "/root-keys/"+oldRoot, "/keys/{id}", "/keys/"+w.authorityKey(),
 			"{account}", account).Replace(route.path)

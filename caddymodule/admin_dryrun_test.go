@@ -134,7 +134,7 @@ func TestDryRunsThatAreRefused(t *testing.T) {
 		{"POST /clients/bot/disable?dry_run=true&dry_run=false", "", 400, "twice"},
 		{"POST /clients/bot/disable?dry_run=true&x=1", "", 400, ""},
 		// What has no dry run does not run at all.
-		{"PATCH /clients/bot?dry_run=true", `{"scopes":[]}`, 400, "has no dry run"},
+		{"PATCH /users/alice?dry_run=true", `{"scopes":[]}`, 400, "has no dry run"},
 		{"POST /clients/bot/secret?dry_run=true", "", 400, "has no dry run"},
 		{"POST /clients?dry_run=true", `{"id":"other"}`, 400, "has no dry run"},
 		{"PUT /bindings/bot/1?dry_run=true", "", 400, "has no dry run"},

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -202,5 +203,50 @@ func TestProvisionChecksTheSigningKey(t *testing.T) {
 	app.Environments[store.Sandbox].SigningKeyFile = good
 	if err := validate(app, gate); err != nil {
 		t.Error(err)
+	}
+}
+
+// Sessions, shared tokens with their sealed copies and connections are nothing
+// without the root key that they were made with.
+func TestOldRootKeyIsNeededByWhatPeopleHave(t *testing.T) {
+	w := newAdminWorld(t)
+	rt, ctx, now := w.app.runtime, t.Context(), time.Now()
+	old := rt.rootKeys()[0]
+	keyID := old.KeyIDs()[store.Sandbox]
+	secret := rt.worlds[store.Sandbox].authority.Keyring().HashSecret("the user's")
+	must(t, rt.store.Update(ctx, func(tx store.Writer) error {
+		return errors.Join(
+			tx.PutPrincipal(store.Principal{Environment: store.Sandbox, ID: "ann", Kind: store.User, Status: store.Active, Source: store.FromCommand}),
+			tx.PutSession(store.Session{Environment: store.Sandbox, Hash: store.Hash{1}, KeyID: keyID, ID: "s", Principal: "ann", Expires: now.Add(time.Hour)}))
+	}))
+	for id, made := range map[string]store.Issue{
+		"shared": {Tokens: []store.Token{{ID: "t", Hash: store.Hash{2}, Class: store.SharedRefresh, KeyID: keyID,
+			Created: now, Expires: now.Add(time.Hour), Sealed: []byte("sealed")}}},
+		"connection": {Connection: &store.Connection{Token: "c", UserSecret: secret}},
+	} {
+		made.Grant = store.Grant{Environment: store.Sandbox, ID: id, Principal: "ann", Client: clientID, Created: now}
+		_, err := rt.store.Issue(ctx, made)
+		must(t, err)
+	}
+	post := func(path string) adminAnswer {
+		return do(t, w.socket, newAdminRequest(t, "POST", "http://localhost/bearer/root-keys"+path, `{}`))
+	}
+	if got := post(""); got.status != 201 {
+		t.Fatalf("rotate: %d %s", got.status, got.body)
+	}
+	forget := func() adminAnswer { return post("/" + old.ID() + "/forget") }
+	if got := forget(); got.status != 409 || !strings.Contains(got.body, "still needed by 2 tokens and 1 secrets") {
+		t.Errorf("with all of them: %d %s", got.status, got.body)
+	}
+	for _, grant := range []string{"shared", "connection"} {
+		_, err := rt.store.Revoke(ctx, store.Revocation{Environment: store.Sandbox, Kind: store.KindGrant, Target: grant, At: now}, store.Event{})
+		must(t, err)
+	}
+	if got := forget(); got.status != 409 || !strings.Contains(got.body, "still needed by 1 tokens and 0 secrets") {
+		t.Errorf("with a session: %d %s", got.status, got.body)
+	}
+	must(t, rt.store.Update(ctx, func(tx store.Writer) error { return tx.DeleteSession(store.Sandbox, store.Hash{1}) }))
+	if got := forget(); got.status != 200 {
+		t.Errorf("with nothing: %d %s", got.status, got.body)
 	}
 }

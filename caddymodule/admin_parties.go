@@ -18,11 +18,11 @@ type newParty struct {
 	Scopes []string `json:"scopes"`
 }
 
-func (k *recordKind[R]) partyRoutes() []adminRoute {
-	base := inEnvironment + "/" + k.path + "/{id}"
+func partyRoutes(path string, set, rotateSecret func(*adminCall) (any, error)) []adminRoute {
+	base := inEnvironment + "/" + path + "/{id}"
 	return []adminRoute{
-		{"PATCH", base, roleAdmin, k.set},
-		{"POST", base + "/secret", roleAdmin, k.rotateSecret},
+		{"PATCH", base, roleAdmin, set},
+		{"POST", base + "/secret", roleAdmin, rotateSecret},
 	}
 }
 
@@ -32,13 +32,18 @@ func (c *adminCall) decodeParty() (newParty, error) {
 	if err := c.decode(&in); err != nil {
 		return in, err
 	}
+	return in, c.checkParty(&in)
+}
+
+// checkParty checks a new party and makes an id up if it has none.
+func (c *adminCall) checkParty(in *newParty) error {
 	if in.ID == "" {
 		in.ID = strings.ToLower(rand.Text())
 	}
 	if err := checkText("name", in.Name); err != nil {
-		return in, err
+		return err
 	}
-	return in, c.checkScopes(in.Scopes)
+	return c.checkScopes(in.Scopes)
 }
 
 // addParty adds a party with a new secret, which only this answer shows.
@@ -69,28 +74,38 @@ func (k *recordKind[R]) rotateSecret(c *adminCall) (any, error) {
 	return shown, err
 }
 
-// set changes the name or the scopes of a party. Tokens that carry scopes
-// which it lost are cut to the present ones at once.
-func (k *recordKind[R]) set(c *adminCall) (any, error) {
-	var in struct {
-		Name   *string   `json:"name"`
-		Scopes *[]string `json:"scopes"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
-	if in.Name == nil && in.Scopes == nil {
-		return nil, refuse(http.StatusBadRequest, "there is nothing to change; name a name or scopes")
-	}
+// partyChange is what every party can have changed. Absent: as before.
+type partyChange struct {
+	Name   *string   `json:"name,omitzero"`
+	Scopes *[]string `json:"scopes,omitzero"`
+}
+
+func (in *partyChange) any() bool { return in.Name != nil || in.Scopes != nil }
+
+func (c *adminCall) checkChange(in *partyChange) error {
 	if in.Name != nil {
 		if err := checkText("name", *in.Name); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if in.Scopes != nil {
-		if err := c.checkScopes(*in.Scopes); err != nil {
-			return nil, err
-		}
+		return c.checkScopes(*in.Scopes)
+	}
+	return nil
+}
+
+// set changes the name or the scopes of a party. Tokens that carry scopes
+// which it lost are cut to the present ones at once.
+func (k *recordKind[R]) set(c *adminCall) (any, error) {
+	var in partyChange
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if !in.any() {
+		return nil, refuse(http.StatusBadRequest, "there is nothing to change; name a name or scopes")
+	}
+	if err := c.checkChange(&in); err != nil {
+		return nil, err
 	}
 	return k.edit(c, "set", "scopes were changed", func(tx *change, row *R) error {
 		f := k.fields(row)

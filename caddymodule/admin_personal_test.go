@@ -302,7 +302,7 @@ func TestPersonalTokensNeedTheRoleAdmin(t *testing.T) {
 
 // What is kept of a token opens nothing: neither the list, nor the log, nor any
 // file of the database holds its value.
-func TestPersonalTokenValueIsNowhere(t *testing.T) {
+func TestS1_7_PersonalTokenValueIsNowhere(t *testing.T) {
 	w := newAdminWorld(t)
 	made := w.issuePersonal(`,"networks":["192.0.2.0/24"]`)
 	_, err := w.authority().Check(made.Token)

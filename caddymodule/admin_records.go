@@ -21,6 +21,16 @@ type record struct {
 	Source   store.Source      `json:"source"`
 	Created  time.Time         `json:"created"`
 	Secret   string            `json:"secret,omitzero"`
+
+	// Of clients.
+	Description  string   `json:"description,omitzero"`
+	Owner        string   `json:"owner,omitzero"` // the user who registered it
+	Public       bool     `json:"public,omitzero"`
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	PKCEOptional bool     `json:"pkce_optional,omitzero"`
+
+	// Of apps.
+	StateOptional bool `json:"state_optional,omitzero"`
 }
 
 // recordKind is what the operations on one kind of record have to know of it.
@@ -45,8 +55,11 @@ type recordKind[R any] struct {
 	// shares tells that a record of this kind may know trading tokens, which end with
 	// it.
 	shares bool
-	fields func(*R) fields
-	show   func(store.Reader, *R) (record, error)
+	// replaced does what has to follow when a record is changed, beyond what fields
+	// have in common; nil: nothing.
+	replaced func(tx *change, before, after *R) error
+	fields   func(*R) fields
+	show     func(store.Reader, *R) (record, error)
 }
 
 // fields are what records of all kinds have; those that a kind lacks are nil.

@@ -6,8 +6,8 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// users are the people who own accounts. They have no secret: there is nothing
-// yet to sign in to.
+// users are the people who own accounts. Their secret is a password that they
+// choose (admin_people.go).
 var users = recordKind[store.Principal]{
 	word: "user", path: "users", action: "user",
 	kills: store.KindPrincipal, rights: principalRights,

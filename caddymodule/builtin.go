@@ -83,10 +83,5 @@ func (tx *change) endClient(id string) error {
 	if err := declaredChange(tx, store.KindClient, id); err != nil {
 		return err
 	}
-	p, err := tx.Principal(tx.env, id)
-	if err != nil || p.Kind != store.ClientPrincipal {
-		return unlessUnknown(err)
-	}
-	p.Status = store.Disabled
-	return tx.PutPrincipal(p)
+	return disableClientPrincipal(tx, &store.Client{Environment: tx.env, ID: id})
 }

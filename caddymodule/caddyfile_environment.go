@@ -20,6 +20,8 @@ import (
 //		signing_key_rotation   <duration>|off
 //		signing_key            file <path>
 //		trading_tokens         <scope> [<scope>…]
+//		login                  local
+//		login                  oidc <url> { … }
 //		account <id> {
 //			kind bank|trading
 //			name <text>
@@ -31,10 +33,14 @@ import (
 //			accounts    <id> [<id>…]
 //		}
 //		client <id> {
-//			name        <text>
-//			secret_hash <hash>
-//			scopes      <scope> [<scope>…]
-//			accounts    <id> [<id>…]
+//			name         <text>
+//			description  <text>
+//			public
+//			secret_hash  <hash>
+//			redirect_uri <uri> [<uri>…]
+//			pkce         optional|required
+//			scopes       <scope> [<scope>…]
+//			accounts     <id> [<id>…]
 //		}
 //	}
 //
@@ -60,6 +66,8 @@ import (
 //   - trading_tokens: developers of a trading account may make refresh tokens of the
 //     account, which they share and which carry these scopes at most. Without it
 //     there are none: who takes it away revokes all that there were.
+//   - login: how people sign in: with passwords (local, the default), or at an
+//     OpenID provider, whose block is described there (Login.options).
 //   - account: an account that the gated API knows by this id. Its kind is bank
 //     if it is not given.
 //   - service_account: a program that owns accounts. scopes is the most that it
@@ -68,12 +76,22 @@ import (
 //     accounts are those that are open to it when it acts for itself
 //     (client_credentials); each must be declared here. A client and a service
 //     account must not have the same id.
-//   - name: for people. Default: none.
+//   - public: the client runs where everybody can read it. It has no secret, must
+//     use PKCE and cannot act for itself. A client that becomes public loses all
+//     that it obtained before.
+//   - redirect_uri: where people are sent back to with a code. https, or http to
+//     127.0.0.1, [::1] or localhost, or a private-use scheme with a dot, as
+//     com.example.app:/callback; without fragment, user and wildcard. Compared as
+//     strings. A public client needs one. When one is removed, all that the client
+//     obtained ends: nobody knows which token came by way of it.
+//   - pkce: optional for a confidential client that cannot do PKCE (RFC 7636).
+//     Default: required.
+//   - name, description: for people. Default: none.
 //   - secret_hash: the hash of the secret, made with `caddy bearer hash-secret`.
-//     Required.
+//     Required, but refused for a public client.
 //
-// scopes and accounts may stand more than once and add up. Without scopes, or
-// without accounts, there are none. Who is removed from the configuration is
+// redirect_uri, scopes and accounts may stand more than once and add up. Without
+// scopes, or without accounts, there are none. Who is removed from the configuration is
 // disabled, and everything issued under that id is revoked.
 func (e *Environment) options() []option {
 	return []option{
@@ -87,6 +105,7 @@ func (e *Environment) options() []option {
 		{name: "signing_key_rotation", args: "<duration>|off", read: e.readKeyRotation},
 		text("signing_key", "file <path>", &e.SigningKeyFile),
 		list("trading_tokens", "<scope> [<scope>…]", &e.TradingTokens),
+		{name: "login", args: "oidc|local [<url>]", read: e.readLogin},
 		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
 		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
 		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},
@@ -134,7 +153,14 @@ func (e *Environment) readClient(d *caddyfile.Dispenser, args []string) error {
 	e.Clients = append(e.Clients, c)
 	return readBlock(d, "client", []option{
 		text("name", "<text>", &c.Name),
+		text("description", "<text>", &c.Description),
+		{name: "public", read: func(*caddyfile.Dispenser, []string) error {
+			c.Public = true
+			return nil
+		}},
 		text("secret_hash", "<hash>", &c.SecretHash),
+		list("redirect_uri", "<uri> [<uri>…]", &c.RedirectURIs),
+		text("pkce", "optional|required", &c.PKCE),
 		list("scopes", "<scope> [<scope>…]", &c.Scopes),
 		list("accounts", "<id> [<id>…]", &c.Accounts),
 	})

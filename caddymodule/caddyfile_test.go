@@ -388,6 +388,62 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			inProduction(func(env *Environment) { env.ServiceAccounts = []*ServiceAccount{{ID: serviceID, SecretHash: unused}} }),
 			"the id " + serviceID + " is published and serves the sandbox only",
 		},
+		"public client with a secret": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.Clients[0].Public, sandbox.Clients[0].RedirectURIs = true, []string{"http://127.0.0.1/callback"}
+			},
+			"client demo-client: it is public and has a secret_hash; remove one of the two",
+		},
+		"public client with accounts": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.Clients = []*Client{{ID: "desktop", Public: true, RedirectURIs: []string{"http://127.0.0.1/callback"}, Accounts: []string{"1"}}}
+			},
+			"client desktop: it is public and has accounts; remove one of the two",
+		},
+		"public client without a redirect URI": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.Clients = []*Client{{ID: "desktop", Public: true}}
+			},
+			"client desktop: a public client needs a redirect URI",
+		},
+		"public client without PKCE": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.Clients = []*Client{{ID: "desktop", Public: true, RedirectURIs: []string{"http://127.0.0.1/callback"}, PKCE: "optional"}}
+			},
+			"client desktop: a public client cannot leave PKCE out",
+		},
+		"public client with a built-in id": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.Clients = []*Client{{ID: store.PersonalClient, Public: true, RedirectURIs: []string{"http://127.0.0.1/callback"}}}
+			},
+			"client personal-token: the id personal-token is that of the built-in client",
+		},
+		"public client with a published id in production": {
+			inProduction(func(env *Environment) {
+				env.Clients = []*Client{{ID: clientID, Public: true, RedirectURIs: []string{"https://app.example.com/callback"}}}
+			}),
+			"the id demo-client is published and serves the sandbox only",
+		},
+		"pkce of another word": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].PKCE = "off" },
+			`client demo-client: pkce "off" is unknown; known: optional, required`,
+		},
+		"redirect URI without encryption": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.Clients[0].RedirectURIs = []string{"http://app.example.com/callback"}
+			},
+			`client demo-client: redirect URI "http://app.example.com/callback": sends codes over a network without encryption`,
+		},
+		"redirect URI twice": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				sandbox.Clients[0].RedirectURIs = []string{"https://app.example.com/callback", "https://app.example.com/callback"}
+			},
+			"client demo-client: redirect URI https://app.example.com/callback is named twice",
+		},
+		"description with a line's end": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients[0].Description = "bot\nroot" },
+			`client demo-client: description "bot\nroot": only printable characters`,
+		},
 		"published client in production": {
 			inProduction(func(env *Environment) { env.Clients = []*Client{{ID: clientID, SecretHash: unused}} }),
 			"the id demo-client is published and serves the sandbox only",

@@ -14,8 +14,11 @@ import (
 // principal has the id already, the client stays without one: it works for others
 // as before, and can still be disabled.
 func putClient(tx store.Writer, c store.Client) error {
-	if err := tx.PutClient(c); err != nil || c.Public {
-		return err // a public client never acts for itself: anybody could say that he is it
+	if err := tx.PutClient(c); err != nil {
+		return err
+	}
+	if !actsForItself(&c) {
+		return disableClientPrincipal(tx, &c)
 	}
 	rival, err := principalNamed(tx, c.Environment, c.ID)
 	if err != nil || rival != "" {
@@ -27,6 +30,25 @@ func putClient(tx store.Writer, c store.Client) error {
 	})
 }
 
+// actsForItself reports whether a client can: not without a secret, because anybody
+// could say that he is it, not as an app of the access code exchange, not if a user
+// registered it, who must get nothing by it that no user granted, and not if nobody
+// can be it.
+func actsForItself(c *store.Client) bool {
+	return !c.Public && !c.Exchange && c.Owner == "" && c.Source != store.BuiltIn
+}
+
+// disableClientPrincipal disables the principal of a client that acts for itself
+// no more, if it has one from before.
+func disableClientPrincipal(tx store.Writer, c *store.Client) error {
+	p, err := tx.Principal(c.Environment, c.ID)
+	if err != nil || p.Kind != store.ClientPrincipal || p.Status == store.Disabled {
+		return unlessUnknown(err)
+	}
+	p.Status = store.Disabled
+	return tx.PutPrincipal(p)
+}
+
 // addClientPrincipals puts the principals of clients that were made before
 // clients could act for themselves.
 func (tx *change) addClientPrincipals() error {
@@ -35,8 +57,8 @@ func (tx *change) addClientPrincipals() error {
 		return err
 	}
 	for _, c := range rows {
-		if c.Source == store.BuiltIn || c.Public {
-			continue // it never acts
+		if !actsForItself(&c) {
+			continue
 		}
 		_, err := tx.Principal(tx.env, c.ID)
 		if errors.Is(err, store.ErrNotFound) {
@@ -61,7 +83,6 @@ func principalNamed(tx store.Reader, env store.Environment, id string) (string, 
 // principalWords are the kinds of principal in messages.
 var principalWords = map[store.PrincipalKind]string{
 	store.User: "user", store.Service: "service account", store.ClientPrincipal: "client",
-	store.AccountPrincipal: "trading account with tokens of its own",
 }
 
 // rivalOf names what has an id that a principal of a kind must not have then: a

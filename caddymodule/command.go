@@ -46,7 +46,7 @@ const (
 func bearerCommand(cmd *cobra.Command) {
 	cmd.Use = "bearer <command>"
 	group(cmd,
-		recordCommand(clientWords), recordCommand(serviceAccountWords), recordCommand(userWords), recordCommand(accountWords),
+		recordCommand(clientWords), recordCommand(appWords), recordCommand(serviceAccountWords), recordCommand(userWords), recordCommand(accountWords),
 		forServer(bindAny.bind()), forServer(bindAny.unbind()), bindingCommand(),
 		grantCommand(), tokenCommand(), keyCommand(), revocationCommand(), streamsCommand(), operatorCommand(),
 		auditCommand(), policyCommand(), hashSecretCommand(), backupCommand(), restoreCommand(),

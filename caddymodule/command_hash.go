@@ -17,18 +17,9 @@ prints its argon2id hash, as secret_hash in the configuration expects it.`,
 		Example: "  caddy bearer hash-secret\n  openssl rand -base64 24 | tee secret.txt | caddy bearer hash-secret",
 		Args:    takes(),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			secret, err := readSecret(cmd, "Secret: ")
+			secret, err := readNewSecret(cmd, "Secret: ")
 			if err != nil {
 				return err
-			}
-			if _, typed := terminal(cmd); typed {
-				again, err := readSecret(cmd, "The same again: ")
-				if err != nil {
-					return err
-				}
-				if again != secret {
-					return usagef("the two secrets differ")
-				}
 			}
 			hash, err := token.HashPassword(secret)
 			if err != nil {

@@ -12,6 +12,15 @@ func (w recordWords) partyCommands() []*cobra.Command {
 }
 
 func (w recordWords) addParty() *cobra.Command {
+	cmd, party := w.adder()
+	cmd.RunE = onServer(func(c *adminClient, args []string) error {
+		return ask(c, "POST", []string{w.path}, "", party.in(args), printRecord)
+	})
+	return cmd
+}
+
+// adder is the command that adds a party, without what it does.
+func (w recordWords) adder() (*cobra.Command, party) {
 	cmd := &cobra.Command{
 		Use:   "add [ID]",
 		Short: w.fill("Adds one WORD and shows its secret, once"),
@@ -23,14 +32,24 @@ Without ID the server makes one up.`),
 			"  caddy bearer NAME add EXAMPLE --json | jq -r .secret"),
 		Args: takes("[ID]"),
 	}
-	party := partyFlags(cmd)
+	return cmd, partyFlags(cmd)
+}
+
+func (w recordWords) set() *cobra.Command {
+	cmd, party := w.setter()
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return ask(c, "POST", []string{w.path}, "", party.in(args), printRecord)
+		var in partyChange
+		party.into(cmd, &in)
+		if !in.any() {
+			return usagef("there is nothing to change; give --name or --scopes")
+		}
+		return ask(c, "PATCH", []string{w.path, args[0]}, "", in, printRecord)
 	})
 	return cmd
 }
 
-func (w recordWords) set() *cobra.Command {
+// setter is the command that changes a party, without what it does.
+func (w recordWords) setter() (*cobra.Command, party) {
 	cmd := &cobra.Command{
 		Use:   "set ID",
 		Short: w.fill("Changes the name or the scopes of one WORD"),
@@ -43,21 +62,7 @@ come with the next token.`),
 		Args:              takes("ID"),
 		ValidArgsFunction: completeArgs(w.complete()),
 	}
-	party := partyFlags(cmd)
-	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		in := map[string]any{}
-		if cmd.Flags().Changed("name") {
-			in["name"] = *party.name
-		}
-		if cmd.Flags().Changed("scopes") {
-			in["scopes"] = splitScopes(*party.scopes)
-		}
-		if len(in) == 0 {
-			return usagef("there is nothing to change; give --name or --scopes")
-		}
-		return ask(c, "PATCH", []string{w.path, args[0]}, "", in, printRecord)
-	})
-	return cmd
+	return cmd, partyFlags(cmd)
 }
 
 func (w recordWords) rotateSecret() *cobra.Command {
@@ -109,6 +114,17 @@ func (p party) in(args []string) newParty {
 		in.ID = args[0]
 	}
 	return in
+}
+
+// into fills in what was given.
+func (p party) into(cmd *cobra.Command, in *partyChange) {
+	if cmd.Flags().Changed("name") {
+		in.Name = p.name
+	}
+	if cmd.Flags().Changed("scopes") {
+		scopes := splitScopes(*p.scopes)
+		in.Scopes = &scopes
+	}
 }
 
 // splitScopes takes the list as OAuth writes it, and with commas. It is never

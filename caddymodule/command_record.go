@@ -20,8 +20,9 @@ type recordWords struct {
 
 var clientWords = recordWords{
 	name: "client", word: "client", path: "clients", member: "clients", example: "trading-bot",
-	what:  "A client is a program that asks for tokens with an id and a secret (RFC 6749, section 2).",
-	below: recordWords.partyCommands,
+	what: `A client is a program that asks for tokens with an id and a secret (RFC 6749,
+section 2). A public one has no secret.`,
+	below: recordWords.clientCommands,
 }
 
 var serviceAccountWords = recordWords{
@@ -34,10 +35,9 @@ var serviceAccountWords = recordWords{
 
 var userWords = recordWords{
 	name: "user", word: "user", path: "users", member: "users", example: "alice",
-	what: `A user is a person who owns accounts. There is nothing yet to sign in to, so that
-users have no secret.`,
+	what: `A user is a person who owns accounts, and signs in with a password.`,
 	below: func(w recordWords) []*cobra.Command {
-		return []*cobra.Command{w.addUser(), w.set()}
+		return append(w.peopleCommands(), w.addUser(), w.set())
 	},
 }
 
@@ -209,7 +209,21 @@ func printRecords(t *table, records []record) {
 func printRecord(t *table, r *record) {
 	t.field("id", r.ID)
 	t.field("name", r.Name)
+	t.field("description", r.Description)
+	t.field("owner", r.Owner)
 	t.field("kind", r.Kind)
+	if r.Public {
+		t.row("public", "yes: it has no secret")
+	}
+	for _, uri := range r.RedirectURIs {
+		t.row("redirect uri", uri)
+	}
+	if r.PKCEOptional {
+		t.row("pkce", "may be left out")
+	}
+	if r.StateOptional {
+		t.row("state", "may be left out")
+	}
 	if r.Scopes != nil {
 		t.row("scopes", *r.Scopes)
 	}

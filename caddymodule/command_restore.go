@@ -253,11 +253,14 @@ func (r *restore) print(w io.Writer, done *sqlite.Restored) error {
 	case sqlite.Replay:
 		t.row("revocations replayed", fmt.Sprint(done.Replayed))
 		t.row("refresh tokens ended", fmt.Sprint(done.Refresh))
+		t.row("shared tokens ended", fmt.Sprint(done.Shared))
 		t.row("codes ended", fmt.Sprint(done.Codes))
+		t.row("sessions ended", fmt.Sprint(done.Sessions))
 	case sqlite.EndAll:
 		t.row("grants ended", fmt.Sprint(done.Grants))
 		t.row("parties ended", fmt.Sprint(done.Parties))
 		t.row("signing keys retired", fmt.Sprint(done.Keys))
+		t.row("sessions ended", fmt.Sprint(done.Sessions))
 	}
 	for _, name := range done.Disabled {
 		t.field("disabled", name)

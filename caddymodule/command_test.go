@@ -135,7 +135,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		{"client lsit", 2, `did you mean "list"?`},
 		{"client list x", 2, `"caddy bearer client list" takes no arguments`},
 		{"client show", 2, `"caddy bearer client show" takes ID; got 0 arguments`},
-		{"client set bot", 2, "give --name or --scopes"},
+		{"client set bot", 2, "give --name, --scopes, --description, --public, --redirect-uri or --pkce-optional"},
 		{"client list --jsno", 2, "unknown flag: --jsno"},
 		{"service-account bind desk", 2, "takes ID ACCOUNT; got 1 arguments"},
 		{"token revoke " + secretToken, 2, "never an argument"},

@@ -82,7 +82,9 @@ func (tx *change) serviceAccountRows(declared []*ServiceAccount) (rows []store.P
 func (tx *change) clientRows(declared []*Client) (rows []store.Client) {
 	for _, c := range declared {
 		rows = append(rows, store.Client{
-			Environment: tx.env, ID: c.ID, Name: c.Name, SecretHash: c.SecretHash, MaxScopes: c.Scopes,
+			Environment: tx.env, ID: c.ID, Name: c.Name, Description: c.Description,
+			Public: c.Public, SecretHash: c.SecretHash, MaxScopes: c.Scopes,
+			RedirectURIs: c.RedirectURIs, PKCEOptional: c.PKCE == pkceOptional,
 			Status: store.Active, Source: store.FromConfig, Created: tx.now,
 		})
 	}
@@ -163,7 +165,12 @@ func replace[R any](tx *change, kind *recordKind[R], old, declared *R) error {
 			return err
 		}
 	}
-	if row.secret != nil && *before.secret != *row.secret {
+	if kind.replaced != nil {
+		if err := kind.replaced(tx, old, declared); err != nil {
+			return err
+		}
+	}
+	if row.secret != nil && *before.secret != *row.secret && *row.secret != "" {
 		if err := tx.recordDeclared(kind.action+".rotate_secret", kind.target(row.id)); err != nil {
 			return err
 		}

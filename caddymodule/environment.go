@@ -67,6 +67,9 @@ type Environment struct {
 	// were are revoked. Default: none.
 	TradingTokens []string `json:"trading_tokens,omitempty"`
 
+	// The OpenID provider that signs people in. Default: they have passwords here.
+	Login *Login `json:"login,omitempty"`
+
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
 	// and everything issued under it is revoked.
@@ -111,7 +114,7 @@ type ServiceAccount struct {
 	Accounts []string `json:"accounts,omitempty"`
 }
 
-// Client is a confidential OAuth 2.0 client (RFC 6749 §2.1).
+// Client is an OAuth 2.0 client (RFC 6749 §2).
 type Client struct {
 	// The client_id that callers present.
 	ID string `json:"id"`
@@ -119,8 +122,25 @@ type Client struct {
 	// A name for people.
 	Name string `json:"name,omitempty"`
 
-	// The hash of its secret, as made by `caddy bearer hash-secret`.
-	SecretHash string `json:"secret_hash"`
+	// What it is for, for people who are asked to trust it.
+	Description string `json:"description,omitempty"`
+
+	// Whether it is public: a program that runs where everybody can read it, so that
+	// it has no secret and must use PKCE (RFC 6749 §2.1). It cannot act for itself.
+	Public bool `json:"public,omitempty"`
+
+	// The hash of its secret, as made by `caddy bearer hash-secret`. Required, but
+	// refused for a public client.
+	SecretHash string `json:"secret_hash,omitempty"`
+
+	// Where people are sent back to with a code (RFC 6749 §3.1.2): https, http to
+	// 127.0.0.1, [::1] or localhost, or a private-use scheme with a dot. Compared as
+	// strings. A public client needs one. What it obtained ends when one is removed.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+
+	// "optional" for a confidential client that cannot do PKCE (RFC 7636). Default:
+	// required.
+	PKCE string `json:"pkce,omitempty"`
 
 	// The most that it may ever carry.
 	Scopes []string `json:"scopes,omitempty"`
@@ -129,6 +149,9 @@ type Client struct {
 	// (client_credentials). Default: none.
 	Accounts []string `json:"accounts,omitempty"`
 }
+
+// pkceOptional is the value of Client.PKCE that lets it be left out.
+const pkceOptional = "optional"
 
 // provision fills in defaults and checks the whole declaration.
 func (e *Environment) provision(name store.Environment, vocabulary *policy.Policy) error {
@@ -151,7 +174,7 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	if err := e.checkURLs(name); err != nil {
 		return err
 	}
-	if err := e.provisionSigningKey(); err != nil {
+	if err := errors.Join(e.provisionSigningKey(), e.provisionLogin()); err != nil {
 		return err
 	}
 	for what, life := range map[string]caddy.Duration{
@@ -232,7 +255,7 @@ func (e *Environment) checkClients(env store.Environment) error {
 		if err := checkText("name", c.Name); err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)
 		}
-		if err := checkParty(env, c.ID, c.SecretHash); err != nil {
+		if err := c.check(env); err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)
 		}
 		if err := e.checkOwned(c.Accounts); err != nil {
@@ -243,6 +266,30 @@ func (e *Environment) checkClients(env store.Environment) error {
 		}
 	}
 	return nil
+}
+
+// check checks what a client says of itself.
+func (c *Client) check(env store.Environment) error {
+	switch {
+	case c.PKCE != "" && c.PKCE != pkceOptional && c.PKCE != "required":
+		return fmt.Errorf("pkce %q is unknown; known: optional, required", c.PKCE)
+	case c.Public && c.SecretHash != "":
+		return errors.New("it is public and has a secret_hash; remove one of the two, because a public client has no secret (RFC 6749 §2.1)")
+	case c.Public && len(c.Accounts) > 0:
+		return errors.New("it is public and has accounts; remove one of the two, because a public client cannot act for itself")
+	}
+	if err := checkClient(&store.Client{
+		Public: c.Public, Description: c.Description, RedirectURIs: c.RedirectURIs, PKCEOptional: c.PKCE == pkceOptional,
+	}); err != nil {
+		return err
+	}
+	if !c.Public {
+		return checkParty(env, c.ID, c.SecretHash)
+	}
+	if env == store.Production {
+		return errors.Join(refuseBuiltIn(c.ID), refusePublishedID(c.ID))
+	}
+	return refuseBuiltIn(c.ID)
 }
 
 // checkParty checks what service accounts and clients have in common.

@@ -97,7 +97,8 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	}
 	g.gate, err = gate.New(gate.Options{
 		Authority: authority, Policy: present,
-		Realm: g.Realm, Problems: env.Issuer + "/problems/",
+		Resource: gate.Resource{URL: env.Audience, Issuer: env.Issuer},
+		Realm:    g.Realm, Problems: env.Issuer + "/problems/",
 		Identity:     gate.IdentityHeaders(headers),
 		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, ClientIP: clientIP, RequestID: requestID,
 		Allowed: g.allowed, Hold: app.runtime.hold,

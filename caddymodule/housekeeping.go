@@ -78,7 +78,8 @@ func (rt *runtime) collect(ctx context.Context, now time.Time) {
 		if done != (store.Collected{}) {
 			rt.log.Load().Debug("deleted what is over", zap.String("environment", string(env)),
 				zap.Int("revocations", done.Revocations), zap.Int("tokens", done.Tokens),
-				zap.Int("grants", done.Grants), zap.Bool("more", done.More))
+				zap.Int("grants", done.Grants), zap.Int("sessions", done.Sessions),
+				zap.Int("sealed_copies", done.Copies), zap.Bool("more", done.More))
 		}
 		if ctx.Err() != nil {
 			return
@@ -101,6 +102,8 @@ func collectAll(ctx context.Context, c store.Collector, req store.Collect) (stor
 		sum.Revocations += done.Revocations
 		sum.Tokens += done.Tokens
 		sum.Grants += done.Grants
+		sum.Sessions += done.Sessions
+		sum.Copies += done.Copies
 		sum.More = done.More
 		if !done.More {
 			break

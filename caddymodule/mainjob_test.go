@@ -84,7 +84,7 @@ func TestForwardTokenAndIdentityHeaderNames(t *testing.T) {
 		t.Errorf("the backend saw %v", seen.Headers)
 	}
 	response := s.answer(s.call("GET", "/api/v1/accounts", ""), 401, nil)
-	if want := `Bearer realm="trading"`; response.Header.Get("WWW-Authenticate") != want {
+	if want := `Bearer realm="trading", resource_metadata="` + s.api + `/.well-known/oauth-protected-resource"`; response.Header.Get("WWW-Authenticate") != want {
 		t.Errorf("challenge %q, want %q", response.Header.Get("WWW-Authenticate"), want)
 	}
 }

@@ -53,7 +53,7 @@ func (s *server) refused(request *http.Request, status int) (*http.Response, str
 }
 
 // The life of a personal token, in the real program.
-func TestPersonalTokenFromIssueToRevocation(t *testing.T) {
+func TestS1_3_S1_9_PersonalTokenFromIssueToRevocation(t *testing.T) {
 	s := newServer(t).start()
 	shown := s.ok("", "bearer", "token", "issue", "--principal", serviceID, "--label", "Market recorder",
 		"--scopes", "read:accounts, read:market", "--expires", "90d", "--allow", "127.0.0.1", "--allow", "192.0.2.0/24", "--rate", "1000/m")
@@ -116,7 +116,7 @@ func TestPersonalTokenFromIssueToRevocation(t *testing.T) {
 
 // An allow-list believes the address that Caddy's trusted_proxies decide on, and
 // nothing that a client says.
-func TestAllowListOfARealServer(t *testing.T) {
+func TestS1_10_AllowListOfARealServer(t *testing.T) {
 	s := newServer(t).start()
 	token, _ := s.personal("--principal", serviceID, "--scopes", "read:accounts", "--allow", "192.0.2.0/24")
 	claiming := func(address string) *http.Request {
@@ -152,7 +152,7 @@ func TestAllowListOfARealServer(t *testing.T) {
 	s.answer(claiming("::ffff:192.0.2.7"), 200, nil)
 }
 
-func TestRateOfARealServer(t *testing.T) {
+func TestS1_10_RateOfARealServer(t *testing.T) {
 	s := newServer(t).start()
 	token, _ := s.personal("--principal", serviceID, "--scopes", "read:accounts read:market", "--rate", "2/h")
 	s.answer(s.call("GET", "/api/v1/accounts", token), 200, nil)
@@ -182,8 +182,8 @@ func TestRateOfARealServer(t *testing.T) {
 	})
 }
 
-// S3.9: what a token may do is what its owner may do now.
-func TestPersonalTokenIsCutWithItsOwner(t *testing.T) {
+// What a token may do is what its owner may do now.
+func TestS3_9_PersonalTokenIsCutWithItsOwner(t *testing.T) {
 	s := newServer(t).start()
 	s.ok("", "bearer", "service-account", "add", "desk", "--scopes", "read:accounts read:market")
 	token, _ := s.personal("--principal", "desk", "--scopes", "read:accounts read:market")

@@ -73,8 +73,8 @@ func (rt *runtime) rotateRoot(ctx context.Context, events []store.Event) (*token
 
 // rootNeeds counts what is worth nothing without an old root key.
 type rootNeeds struct {
-	Tokens  int `json:"tokens"`  // codes too
-	Secrets int `json:"secrets"` // of clients and service accounts
+	Tokens  int `json:"tokens"`  // codes and sessions too
+	Secrets int `json:"secrets"` // of clients, service accounts and connections
 }
 
 func (n rootNeeds) any() bool { return n != rootNeeds{} }
@@ -114,11 +114,18 @@ func secretHashes(tx store.Reader, env store.Environment) (hashes []string, err 
 		return nil, err
 	}
 	principals, err := tx.Principals(env)
+	if err != nil {
+		return nil, err
+	}
+	connections, err := tx.Connections(env)
 	for i := range clients {
 		hashes = append(hashes, clients[i].SecretHash)
 	}
 	for i := range principals {
 		hashes = append(hashes, principals[i].SecretHash)
+	}
+	for i := range connections {
+		hashes = append(hashes, connections[i].UserSecret)
 	}
 	return hashes, err
 }

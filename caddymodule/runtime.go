@@ -246,7 +246,9 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
 		TradingScopes:   env.TradingTokens,
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
-		Log: app.log.Named("issuer"),
+		Login:   env.Login.provider(),
+		Changed: func(action, target string) { rt.note(name, action, target) },
+		Log:     app.log.Named("issuer"),
 	})
 	if err != nil {
 		return err

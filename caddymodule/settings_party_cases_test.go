@@ -95,4 +95,32 @@ var partyProofs = []proof{
 		see:     func(v *variant) string { return fmt.Sprint(v.own.Accounts) },
 		first:   "[2]", second: "[1 3]",
 	},
+	{
+		keys:    []string{"json bearer.environments.*.clients.*.description", "Caddyfile bearer environment client description"},
+		outcome: "description in client show",
+		see:     func(v *variant) string { return v.declared("client", "«bot|robot»").Description },
+		first:   "Trades", second: "Looks",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.clients.*.public", "Caddyfile bearer environment client public"},
+		outcome: "the token endpoint's answer to the client with the second secret, and public in client show",
+		see: func(v *variant) string {
+			request := v.form("/oauth2/token", "grant_type=client_credentials&scope=base")
+			request.SetBasicAuth("desktop", secondSecret)
+			return fmt.Sprint(v.answerStatus(request), v.declared("client", "desktop").Public)
+		},
+		first: "401 true", second: "200 false",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.clients.*.redirect_uris", "Caddyfile bearer environment client redirect_uri"},
+		outcome: "redirect URIs in client show",
+		see:     func(v *variant) string { return fmt.Sprint(v.declared("client", "«bot|robot»").RedirectURIs) },
+		first:   "[https://bot.test/callback]", second: "[https://robot.test/callback]",
+	},
+	{
+		keys:    []string{"json bearer.environments.*.clients.*.pkce", "Caddyfile bearer environment client pkce"},
+		outcome: "whether PKCE may be left out, in client show",
+		see:     func(v *variant) string { return fmt.Sprint(v.declared("client", "«bot|robot»").PKCEOptional) },
+		first:   "true", second: "false",
+	},
 }

@@ -39,7 +39,23 @@ var policyProofs = slices.Concat([]proof{
 		first: "[[shy]]", second: "[]",
 	},
 	{
-		// The portal will show it too.
+		keys:    []string{"policy scopes.*.title"},
+		outcome: "what the page that asks for consent says of a scope",
+		apart: func(t *testing.T) (first, second string) {
+			s := startWithApps(t)
+			s.newUser("ada", "a password of ada", "read:accounts")
+			w := s.surfer("ada", "a password of ada")
+			title := func() string {
+				return betweenTags(w.page(authorizeQuery(payerID, payerURI, "read:accounts")), `class="title"`)
+			}
+			first = title()
+			s.write("policy.yaml", strings.Replace(testPolicy, "See accounts", "Look at accounts", 1))
+			s.eventually("the policy is loaded anew", func() bool { return title() != first })
+			return first, title()
+		},
+		first: "See accounts", second: "Look at accounts",
+	},
+	{
 		keys:    []string{"policy scopes.*.risk"},
 		outcome: "what policy lint says of a scope that implies one of risk trade",
 		see: func(v *variant) string {

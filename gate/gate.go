@@ -28,6 +28,10 @@ type Options struct {
 	// under a lock: it must not block.
 	Policy func() *policy.Policy
 
+	// Resource is what the gate tells programs that come without a token: which API
+	// this is, and who issues tokens for it (RFC 9728). Zero: nothing.
+	Resource Resource
+
 	Realm        string // of the challenge; "api" by default
 	Problems     string // prefix of the problem pages' URLs; "" for about:blank
 	Identity     IdentityHeaders
@@ -74,6 +78,7 @@ type Gate struct {
 	identity     identity
 	forwardToken bool
 	challenge    string // "Bearer realm=…", which others begin with
+	resource     *resource
 	problems     string
 
 	// exchanges is a pool of one authority's riders: a Ride keeps its place in
@@ -108,6 +113,7 @@ func New(o Options) (*Gate, error) {
 		allowed: o.Allowed, hold: o.Hold, now: o.Now,
 		identity: id, forwardToken: o.ForwardToken,
 		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
+		resource: newResource(o.Resource),
 	}
 	if g.now == nil {
 		g.now = o.Authority.Now
@@ -130,6 +136,10 @@ func New(o Options) (*Gate, error) {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) error {
 	if flaw := g.sanitize(r); flaw != nil {
 		return g.refuse(r, flaw)
+	}
+	if g.resource.asked(r) {
+		g.describe(w, r)
+		return nil
 	}
 	x := g.take()
 	d, refusal := g.check(x, r)

@@ -154,6 +154,9 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 		if f.code != CodeNoCredentials {
 			refusal.challenge += ", error=" + quote(f.code)
 		}
+		if f.status == http.StatusUnauthorized && g.resource != nil {
+			refusal.challenge += ", resource_metadata=" + quote(g.resource.metadata) // RFC 9728 §5.1
+		}
 	}
 	return refusal
 }

@@ -14,8 +14,11 @@ import (
 // Whoever calls chooses nothing of what is written: endpoints, outcomes and
 // reasons are words of ours, and an id is written only if somebody has it.
 
-// unknownClient is the actor of who has not named a client that exists.
-const unknownClient = "client:unknown"
+// The actors who have not named a client, or a user, that exists.
+const (
+	unknownClient = "client:unknown"
+	unknownUser   = "user:unknown"
+)
 
 // signedIn records that a client has proved who it is, and for whom it asks.
 func (i *Issuer) signedIn(x *exchange, target string) {
@@ -23,6 +26,15 @@ func (i *Issuer) signedIn(x *exchange, target string) {
 		Environment: i.environment, At: x.now, Actor: "client:" + x.client, Action: "client.sign_in", Target: target,
 		Outcome: "ok", Address: address(x.ip), RequestID: x.requestID,
 	})
+}
+
+// personEvent is the audit row for what the person who is signed in does.
+func (i *Issuer) personEvent(x *exchange, action, target string) store.Event {
+	return store.Event{
+		Environment: i.environment, At: x.now,
+		Actor: "user:" + x.person, Action: action, Target: target,
+		Outcome: "ok", Address: address(x.ip), RequestID: x.requestID,
+	}
 }
 
 // refused records a refusal of an endpoint that asks for credentials.
@@ -39,6 +51,8 @@ func (i *Issuer) refused(x *exchange, err error) {
 		Outcome: answered.code, Reason: reasonOf(x, answered), RequestID: x.requestID,
 	}
 	switch {
+	case x.page:
+		whoWasRefused(x, answered, &e)
 	case x.client != "":
 		e.Actor, e.Address = "client:"+x.client, address(x.ip)
 	case answered.code == codeInvalidClient || answered.status == http.StatusTooManyRequests:
@@ -48,6 +62,20 @@ func (i *Issuer) refused(x *exchange, err error) {
 		}
 	}
 	i.audit(e)
+}
+
+// whoWasRefused fills in who a person is, or wanted to sign in as.
+func whoWasRefused(x *exchange, answered *oauthError, e *store.Event) {
+	e.Actor = unknownUser
+	if x.person != "" {
+		e.Actor, e.Address = "user:"+x.person, address(x.ip)
+	}
+	if answered.code == codeInvalidUser || answered.status == http.StatusTooManyRequests {
+		e.Action, e.Address = "user.sign_in", address(x.ip)
+		if x.named != "" {
+			e.Actor = "user:" + x.named
+		}
+	}
 }
 
 // reasonOf says more exactly why, in one of a few words.
@@ -66,7 +94,7 @@ func reasonOf(x *exchange, answered *oauthError) string {
 		word string
 	}{
 		{store.ErrNotFound, "unknown"}, {store.ErrExpired, "expired"}, {store.ErrRevoked, "revoked"},
-		{store.ErrResent, "resent"}, {store.ErrOtherClient, "other_client"},
+		{store.ErrResent, "resent"}, {store.ErrOtherClient, "other_client"}, {store.ErrMismatch, "mismatch"},
 	} {
 		if errors.Is(answered, known.err) {
 			return known.word

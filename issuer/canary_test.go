@@ -36,6 +36,13 @@ func TestCanaryNothingSecretIsLogged(t *testing.T) {
 	var secrets []string
 	keep := func(raw ...string) { secrets = append(secrets, raw...) }
 
+	b.user("alice", []string{"read:accounts", "all:eft"}, "A1")
+	b.app(appKey, appSecret, "read:accounts", "all:eft")
+	alice := b.sessionOf("alice")
+	fields, connected := alice.access()
+	_, secret := alice.registered()
+	keep(fields["accessCode"], fields["userSecret"], connected, appSecret, secret, alice.csrf, alice.cookie)
+
 	code := b.code()
 	first := b.pairOf(b.do(redeemCall(code)))
 	second := b.pairOf(b.do(refreshCall(first.refresh)))
@@ -57,6 +64,12 @@ func TestCanaryNothingSecretIsLogged(t *testing.T) {
 		redeemCall(code).withBody(marker + "=1&" + marker + "=2"), redeemCall(code).withBody("grant_type=" + marker),
 		formCall(pathRevoke, "", "token", marker, "client_id", marker, "client_secret", marker),
 		formCall(pathRevoke, basic("%zz", marker), "token", marker),
+		exchangeCall(marker, fields["accessCode"], fields["connectionID"]), exchangeCall(appSecret, marker, fields["connectionID"]),
+		exchangeCall(appSecret, fields["accessCode"], marker), exchangeCall(appSecret, fields["accessCode"], fields["connectionID"]),
+		exchangeCall(marker, marker, marker).withBody(`{"` + marker + `":1}`), exchangeCall(marker, marker, marker).withQuery("appSecret=" + marker),
+		delinkCall(connected, appSecret, marker), delinkCall(connected, marker, fields["userSecret"]), delinkCall(marker, marker, marker),
+		alice.get(connectPath(marker, marker, marker)), alice.form(connectPath(appKey, appAddress, goodState), "csrf", marker, marker, marker),
+		alice.form(pathApplications, "name", marker, "redirect_uris", marker), alice.form(pathStaticTokens + "/" + marker + "/revoke"),
 		{method: "GET", path: "/" + marker}, {method: "GET", path: pathProblems + marker},
 	} {
 		b.do(c)

@@ -10,17 +10,34 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
-// issueMargin is how much longer than an access token's lifetime its grant
-// lives: the lifetime begins after COMMIT, and no token may outlive its grant.
+// issueMargin is how much longer than an access token's lifetime its grant lives
+// at least: the lifetime begins after COMMIT, and no token may outlive its grant.
 const issueMargin = 10 * time.Second
+
+// shareFor is how much longer a client's own grant lives than its first token,
+// so that the tokens of a day share it: for itself, with the same scopes and
+// accounts, a client has allowed one thing, however often it asks.
+const shareFor = 24 * time.Hour
 
 // clientCredentials lets a client act for itself (RFC 6749 §4.4). There is no
 // refresh token: who has the secret needs none (§4.4.3).
 func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (response, error) {
 	client := &own.Client
+	if client.Public {
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "a public client cannot act for itself: anybody could say that he is it",
+		}
+	}
 	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err
+	}
+	if client.Owner != "" {
+		return response{}, &oauthError{
+			status: http.StatusBadRequest, code: codeUnauthorizedClient,
+			description: "this client acts for users and not for itself: a user registered it",
+		}
 	}
 	if own.Principal.Kind != store.ClientPrincipal {
 		// In databases older than this grant a service account may have the id.
@@ -36,8 +53,8 @@ func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (respo
 		Created: x.now, Expires: x.now.Add(i.authority.Settings().AccessLifetime + issueMargin),
 	}
 	standing, err := i.store.Issue(x.Context(), store.Issue{
-		Grant: grant,
-		Event: x.event(i.environment, "client_credentials.issue", "grant:"+grant.ID),
+		Grant: grant, Share: shareFor,
+		Event: x.event(i.environment, "client_credentials.issue", ""), // the store knows which grant
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked):

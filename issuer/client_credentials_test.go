@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func (b *bank) wantGrantOf(lease *token.Lease) {
 		if err != nil {
 			return err
 		}
-		if late := grant.Expires.Sub(lease.Expires); late < 0 || late > time.Minute {
+		if late := grant.Expires.Sub(lease.Expires); late < 0 || late > shareFor+time.Minute {
 			b.Errorf("the grant ends %s after its token", late)
 		}
 		events, err := tx.Audit(b.env, store.AuditFilter{Limit: 1})
@@ -178,6 +179,97 @@ func TestRevocationOfTheClientKillsItsOwnTokens(t *testing.T) {
 	b.wantVerdict(access, token.Revoked)
 	b.wantVerdict(other, token.Live)
 	b.wantVerdict(b.do(ownCall()).ok(t).field(t, "access_token"), token.Live)
+}
+
+// own gets a token of the bot's own.
+func (b *bank) own(pairs ...string) *token.Lease {
+	b.Helper()
+	lease, err := b.authority.Check(b.do(ownCall(pairs...)).ok(b.TB).field(b.TB, "access_token"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return lease
+}
+
+func (b *bank) revoke(kind store.Kind, target string) {
+	b.Helper()
+	if _, err := b.authority.Revoke(context.Background(), store.Revocation{Kind: kind, Target: target, Reason: "test"}, store.Event{Actor: "test"}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// The tokens of a day come from one grant, and each lives as long as any other.
+func TestOwnTokensOfADayShareAGrant(t *testing.T) {
+	b := newBank(t, nil)
+	grants := map[string]bool{}
+	for range 100 {
+		lease := b.own()
+		grants[lease.Grant] = true
+		if life := lease.Expires.Sub(b.clock.Now()); life != 1095*time.Second {
+			t.Fatalf("a token lives for %s", life)
+		}
+		b.wantGrantOf(lease)
+		b.clock.advance(1095 * time.Second)
+	}
+	// 100 tokens, one after the other, take 30 hours.
+	if len(grants) != 2 {
+		t.Errorf("they have %d grants, want 2", len(grants))
+	}
+}
+
+func TestOwnTokensOfOtherScopesHaveAnotherGrant(t *testing.T) {
+	b := newBank(t, nil)
+	all, less, order := b.own(), b.own("scope", "read:eft read:accounts"), b.own("scope", "read:accounts read:eft")
+	if all.Grant == less.Grant || less.Grant == order.Grant {
+		t.Errorf("grants %s, %s, %s", all.Grant, less.Grant, order.Grant)
+	}
+	if again := b.own("scope", "read:eft read:accounts"); again.Grant != less.Grant {
+		t.Errorf("the same scopes: grant %s, want %s", again.Grant, less.Grant)
+	}
+}
+
+// What becomes of the tokens that share a grant, and of the next.
+func TestOwnTokensAfterAChange(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*bank, *token.Lease)
+		before token.Verdict // on another token of the same grant
+		shared bool          // the next token has that grant, too
+	}{
+		"nothing":             {func(*bank, *token.Lease) {}, token.Live, true},
+		"token was revoked":   {func(b *bank, l *token.Lease) { b.revoke(store.KindToken, l.ID) }, token.Live, true},
+		"grant was revoked":   {func(b *bank, l *token.Lease) { b.revoke(store.KindGrant, l.Grant) }, token.Revoked, false},
+		"client was revoked":  {func(b *bank, _ *token.Lease) { b.revoke(store.KindClient, botID) }, token.Revoked, false},
+		"account was revoked": {func(b *bank, _ *token.Lease) { b.revoke(store.KindAccount, "TR01") }, token.Revoked, false},
+		"account was unbound": {func(b *bank, _ *token.Lease) {
+			b.update(func(tx store.Writer) error { return tx.DeleteBinding(b.env, botID, "TR01") })
+		}, token.Live, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBank(t, nil)
+			b.update(func(tx store.Writer) error {
+				return tx.PutBinding(store.Binding{Environment: b.env, Principal: botID, Account: "TR01", Access: store.Full, Source: store.FromConfig})
+			})
+			first := b.own()
+			other := b.do(ownCall()).ok(t).field(t, "access_token")
+			test.change(b, first)
+			b.wantVerdict(other, test.before)
+			next := b.do(ownCall()).ok(t).field(t, "access_token")
+			b.wantVerdict(next, token.Live)
+			lease, err := b.authority.Check(next)
+			if err != nil || (lease.Grant == first.Grant) != test.shared {
+				t.Errorf("grant %s after %s, %v", lease.Grant, first.Grant, err)
+			}
+		})
+	}
+}
+
+// At the endpoint too: RFC 7009 ends the one token that is named.
+func TestRFC7009_OwnTokenDiesAlone(t *testing.T) {
+	b := newBank(t, nil)
+	dead, alive := b.do(ownCall()).ok(t).field(t, "access_token"), b.do(ownCall()).ok(t).field(t, "access_token")
+	b.do(revokeCall(dead)).ok(t)
+	b.wantVerdict(dead, token.Revoked)
+	b.wantVerdict(alive, token.Live)
 }
 
 func TestRFC7009_OwnTokenIsRevoked(t *testing.T) {

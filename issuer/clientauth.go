@@ -15,8 +15,12 @@ const (
 	kindPrincipal = "principal"
 )
 
-// standardMethods are the names of what standardReadings finds (RFC 7591 §2).
-var standardMethods = []string{"client_secret_basic", "client_secret_post"}
+// standardMethods are the names of what standardReadings finds (RFC 7591 §2), and
+// publicMethods of what identifyClient does.
+var (
+	standardMethods = []string{"client_secret_basic", "client_secret_post"}
+	publicMethods   = append([]string{"none"}, standardMethods...)
+)
 
 // standardReadings finds client_secret_basic or client_secret_post, and not
 // both (RFC 6749 §2.3, §2.3.1). Basic is form-decoded, as the RFC has it, and
@@ -49,6 +53,33 @@ func standardReadings(h http.Header, f form) ([]credentials, error) {
 		return []credentials{basic}, nil
 	}
 	return []credentials{decoded, basic}, nil
+}
+
+// identifyClient finds the client that asks, at an endpoint that serves public
+// clients too: one of those names itself and proves nothing (RFC 6749 §3.2.1).
+// What a confidential client sends without its secret is not taken for that.
+func (i *Issuer) identifyClient(x *exchange, f form) (store.Party, error) {
+	if len(x.Header.Values("Authorization")) > 0 || f["client_secret"] != "" || f["client_assertion"] != "" || f["client_id"] == "" {
+		readings, err := standardReadings(x.Header, f)
+		if err != nil {
+			return store.Party{}, err
+		}
+		return i.authenticateClient(x, readings...)
+	}
+	id := f["client_id"]
+	if !isCredential(id) {
+		return store.Party{}, errInvalidClient
+	}
+	found, err := i.findParty(x.Context(), id)
+	switch client := &found.Client; {
+	case err != nil:
+		return store.Party{}, err
+	case !client.Public, client.Status != store.Active:
+		x.named = client.ID
+		return store.Party{}, errInvalidClient
+	}
+	x.client = found.Client.ID
+	return found, nil
 }
 
 // authenticateClient finds the client whose credentials these are, in the first
@@ -93,7 +124,7 @@ func (i *Issuer) firstFit(x *exchange, readings []credentials) (store.Party, boo
 			continue // the price of being unknown is paid once, for the last reading
 		}
 		x.named = client.ID
-		fits, err := i.secrets.Verify(ctx, usableHash(client.Status, client.SecretHash, c.id), c.secret)
+		fits, err := i.secrets.Verify(ctx, usableSecret(client, c.id), c.secret)
 		if fits || err != nil {
 			return found, fits, err
 		}
@@ -101,13 +132,26 @@ func (i *Issuer) firstFit(x *exchange, readings []credentials) (store.Party, boo
 	return store.Party{}, false, nil
 }
 
-// findParty finds whom an id names: the zero Party if nobody.
+// findParty finds whom an id names at the endpoints of OAuth 2.0 and of the bank:
+// the zero Party if nobody.
 func (i *Issuer) findParty(ctx context.Context, id string) (store.Party, error) {
 	found, err := i.store.Party(ctx, i.environment, id)
 	if err != nil {
 		return store.Party{}, fmt.Errorf("read party: %w", err)
 	}
+	if found.Client.Exchange {
+		found.Client = store.Client{} // an app of the access code exchange is nobody here
+	}
 	return found, nil
+}
+
+// usableSecret is usableHash of a client. Public ones have no secret, whatever
+// they had before.
+func usableSecret(client *store.Client, id string) string {
+	if client.Public {
+		return token.NoSecret(id)
+	}
+	return usableHash(client.Status, client.SecretHash, id)
 }
 
 // usableHash is what a secret is verified against. Who does not exist, is

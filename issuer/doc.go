@@ -25,6 +25,11 @@
 //	POST     /oauth2/revoke                           revoke.go     (RFC 7009)
 //	GET      /oauth2/jwks                             jwks.go       (RFC 7517)
 //	GET      /token/self                              self.go       (RFC 6750)
+//	GET POST /connect                                 connect.go
+//	POST     /auth/ExchangeToken                      exchange.go
+//	POST     /users/DelinkUser                        exchange_delink.go
+//	GET POST /applications, /applications/{id}/…      application.go, application_own.go
+//	GET POST /static-tokens, /static-tokens/{id}/…    statictoken.go
 //	GET      /.well-known/oauth-authorization-server  metadata.go   (RFC 8414)
 //	GET      /problems/{code}                         problems.go   (RFC 9457 §3.1.1)
 //
@@ -38,5 +43,6 @@
 // from §4.1.2.1: temporarily_unavailable, with 503 if the store cannot answer
 // and with 429 if somebody has to slow down (both with Retry-After), and
 // server_error, with 500. At /token/self there is invalid_token of RFC 6750 §3.1,
-// and the gate's address_not_allowed with 403.
+// and the gate's address_not_allowed with 403. The access code exchange has a form
+// of its own for the same errors (exchange_json.go), and people see pages.
 package issuer

@@ -23,6 +23,11 @@ func readForm(r *http.Request) (form, error) {
 	if err := refuseQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
+	return readBodyForm(r)
+}
+
+// readBodyForm is readForm where the query has parameters of its own.
+func readBodyForm(r *http.Request) (form, error) {
 	if err := checkContentType(r.Header); err != nil {
 		return nil, err
 	}
@@ -79,24 +84,38 @@ var errBodyTooLong error = &oauthError{
 // refuses what that tolerates: a name given twice (RFC 6749 §3.2), bytes that
 // are no text.
 func parseForm(body string) (form, error) {
-	f, seen := make(form), make(map[string]bool)
+	f, repeated, err := parsePairs(body)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(repeated) > 0:
+		return nil, invalidRequest("a parameter is repeated")
+	}
+	return f, nil
+}
+
+// parsePairs is parseForm for who has to answer all the same: it names what is
+// repeated, of which f has one of the values.
+func parsePairs(body string) (f form, repeated map[string]bool, err error) {
+	f, repeated = make(form), make(map[string]bool)
+	seen := make(map[string]bool)
 	for pair := range strings.SplitSeq(body, "&") {
 		if pair == "" {
 			continue
 		}
 		name, value, err := unescapePair(pair)
-		switch {
-		case err != nil:
-			return nil, err
-		case seen[name]:
-			return nil, invalidRequest("a parameter is repeated")
+		if err != nil {
+			return nil, nil, err
+		}
+		if seen[name] {
+			repeated[name] = true
 		}
 		seen[name] = true
 		if value != "" {
 			f[name] = value
 		}
 	}
-	return f, nil
+	return f, repeated, nil
 }
 
 func unescapePair(pair string) (name, value string, err error) {
@@ -122,6 +141,7 @@ var bodyOnly = map[string]bool{
 	"grant_type": true, "code": true, "refresh_token": true, "scope": true,
 	"client_id": true, "client_secret": true, "client_assertion": true, "client_assertion_type": true,
 	"token": true, "token_type_hint": true, "access_token": true,
+	"appsecret": true, "accesscode": true, "connectionid": true, "usersecret": true,
 	"x-service-account-id": true, "x-service-account-secret": true,
 	"x-ibm-client-id": true, "x-ibm-client-secret": true, "x-client-id": true, "x-client-secret": true,
 }

@@ -28,11 +28,15 @@ type exchange struct {
 	endpoint  string
 	private   bool // the endpoint asks for credentials
 	page      bool // a person looks at the answer
+	envelope  bool // errors are those of the access code exchange
+	// sorry is the page that says what went wrong, if the one that was open can; nil:
+	// none can.
+	sorry func(*oauthError) (response, bool)
 
 	client string // once authenticated
 	person string // who is signed in, once known
 	grant  string // once known
-	named  string // the client that wants to authenticate, if there is one
+	named  string // the client or user that wants to authenticate, if there is one
 	wrong  string // whose secret is wrong, where there are two
 }
 
@@ -52,6 +56,7 @@ type response struct {
 	contentType string            // empty: no body
 	cache       string            // Cache-Control; empty: no-store
 	header      map[string]string // further ones
+	cookies     []string          // Set-Cookie, one line each
 	body        []byte
 	stream      func(io.Writer) error // writes the body, if that is better not made as a whole
 }
@@ -82,6 +87,9 @@ func (a *response) write(w http.ResponseWriter) {
 	}
 	for name, value := range a.header {
 		h.Set(name, value)
+	}
+	for _, cookie := range a.cookies {
+		h.Add("Set-Cookie", cookie)
 	}
 	if a.stream != nil {
 		w.WriteHeader(a.status)
@@ -118,10 +126,17 @@ func (f flushing) Write(part []byte) (int, error) {
 // handle is where an endpoint meets HTTP: methods, errors, panics and the log
 // are dealt with here and nowhere else.
 func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
-	allow := strings.Join(methods, ", ")
+	return i.handler(exchange{endpoint: endpoint}, methods, serve)
+}
+
+// handler is handle for programs and for people.
+func (i *Issuer) handler(kind exchange, methods []string, serve func(*exchange) (response, error)) http.Handler {
+	allow, endpoint := strings.Join(methods, ", "), kind.endpoint
+	kind.private = slices.Contains(privateEndpoints, endpoint)
+	kind.envelope = slices.Contains(exchangeEndpoints, endpoint)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{Request: r, now: i.now(), ip: i.clientIP(r), requestID: i.requestID(r), endpoint: endpoint}
-		x.private = slices.Contains(privateEndpoints, endpoint)
+		x := new(kind)
+		x.Request, x.now, x.ip, x.requestID = r, i.now(), i.clientIP(r), i.requestID(r)
 		var answer response
 		var err error
 		if slices.Contains(methods, r.Method) {
@@ -141,13 +156,19 @@ func (i *Issuer) handle(endpoint string, methods []string, serve func(*exchange)
 // refusal is the answer to an error, in the form of who asks.
 func (i *Issuer) refusal(x *exchange, err error) response {
 	if x.page {
-		return i.errorPage(asOAuthError(err))
+		return i.errorPage(x, asOAuthError(err))
+	}
+	if x.envelope {
+		return exchangeRefusal(asOAuthError(err))
 	}
 	return asOAuthError(err).response()
 }
 
 // privateEndpoints are those that ask for credentials.
-var privateEndpoints = []string{"s4.code", "s4.token", "token", "introspect", "self", "revoke", "trading.token", "trading.tokens", "trading.show", "trading.revoke"}
+var privateEndpoints = []string{
+	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout", "exchange.token", "exchange.delink",
+	"trading.token", "trading.tokens", "trading.show", "trading.revoke",
+}
 
 // errPanic stands for a panic, whose value might hold anything.
 var errPanic = errors.New("panic")

@@ -109,7 +109,7 @@ func TestBadInputConsumesNothing(t *testing.T) {
 		b.refuse(t, []badInput{
 			{"no grant_type", c.withBody("refresh_token=x"), 400, "invalid_request"},
 			{"no refresh_token", c.withBody("grant_type=refresh_token"), 400, "invalid_request"},
-			{"code", c.withBody("grant_type=authorization_code&code=x"), 400, "unsupported_grant_type"},
+			{"code", c.withBody("grant_type=authorization_code&code=x"), 400, "invalid_grant"},
 			{"password", c.withBody("grant_type=password&username=a&password=b"), 400, "unsupported_grant_type"},
 		})
 		b.do(c).ok(t)

@@ -32,14 +32,18 @@ type introspection struct {
 // good for (RFC 7662). A token of another client is as good as none. The hint is
 // not needed and not read: a token tells what it is.
 func (i *Issuer) introspect(x *exchange) (response, error) {
-	raw, readings, err := readTokenCall(x.Request)
+	f, err := readTokenCall(x.Request)
+	if err != nil {
+		return response{}, err
+	}
+	readings, err := standardReadings(x.Header, f)
 	if err != nil {
 		return response{}, err
 	}
 	if _, err := i.authenticateClient(x, readings...); err != nil {
 		return response{}, err
 	}
-	found, err := i.inspect(x, raw)
+	found, err := i.inspect(x, f["token"])
 	var invalid *token.Invalid
 	switch {
 	case errors.As(err, &invalid):

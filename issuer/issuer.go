@@ -20,6 +20,7 @@ import (
 const (
 	pathS4Code     = "/api/v1/s2s-oauth2/code"
 	pathS4Token    = "/api/v1/s2s-oauth2/token"
+	pathAuthorize  = "/oauth2/authorize"
 	pathToken      = "/oauth2/token"
 	pathRevoke     = "/oauth2/revoke"
 	pathIntrospect = "/oauth2/introspect"
@@ -27,6 +28,12 @@ const (
 	pathSelf       = "/token/self"
 	pathProblems   = "/problems/"
 	pathAssets     = "/assets/"
+
+	pathConnect       = "/connect"
+	pathExchangeToken = "/auth/ExchangeToken"
+	pathDelinkUser    = "/users/DelinkUser"
+	pathApplications  = "/applications"
+	pathStaticTokens  = "/static-tokens"
 )
 
 // Options are what an Issuer needs. All fields are required unless they say
@@ -62,6 +69,11 @@ type Options struct {
 	// Audit is told of sign-ins and refusals, which change nothing in the store.
 	// There may be many in a row. Nil: nobody is.
 	Audit func(store.Event)
+	// Changed is told which records people change by themselves, in the words of the
+	// audit trail: an older copy of the database has them as they were. Nil: nobody is.
+	Changed func(action, target string)
+	// Login is the OpenID provider that signs people in. Nil: they have passwords here.
+	Login *Provider
 	// Now is the clock. Nil: the Authority's.
 	Now func() time.Time
 	// Log gets one line for each request. Nil: none.
@@ -86,10 +98,13 @@ type Issuer struct {
 	clientIP  func(*http.Request) string
 	requestID func(*http.Request) string
 	audit     func(store.Event)
+	changed   func(action, target string)
 	now       func() time.Time
 	log       *zap.Logger
 
+	upstream   *upstream // nil: people have passwords here
 	throttle   *Throttle
+	origins    origins
 	sameOrigin *http.CrossOriginProtection
 	base       string // path of the URL
 	mux        *http.ServeMux
@@ -114,8 +129,11 @@ func New(o Options) (*Issuer, error) {
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
 		tradingScopes: o.TradingScopes,
-		clientIP:      o.ClientIP, requestID: o.RequestID, audit: o.Audit, now: o.Now, log: o.Log,
+		clientIP:      o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, now: o.Now, log: o.Log,
 		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
+	}
+	if o.Login != nil {
+		i.upstream = newUpstream(*o.Login, o.URL+pathCallback, o.Now)
 	}
 	i.mux = i.routes(base.Path)
 	return i, nil
@@ -130,6 +148,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Audit == nil {
 		o.Audit = func(store.Event) {}
+	}
+	if o.Changed == nil {
+		o.Changed = func(string, string) {}
 	}
 	if o.Now == nil {
 		o.Now = o.Authority.Now
@@ -179,21 +200,55 @@ func parseIssuerURL(raw string) (*url.URL, error) {
 func (i *Issuer) routes(base string) *http.ServeMux {
 	get := []string{http.MethodGet, http.MethodHead}
 	getOrPost := []string{http.MethodGet, http.MethodPost}
+	getHeadOrPost := []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	post := []string{http.MethodPost}
 
 	mux := http.NewServeMux()
 	mux.Handle(base+pathS4Code, i.handle("s4.code", getOrPost, i.s4Code))
 	mux.Handle(base+pathS4Token, i.handle("s4.token", getOrPost, i.s4Token))
-	mux.Handle(base+pathToken, i.handle("token", post, i.token))
+	mux.Handle(base+pathAuthorize, i.handlePage("authorize", getOrPost, i.authorize))
+	mux.Handle(base+pathToken, i.crossOrigin(i.handle("token", post, i.token)))
 	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
-	mux.Handle(base+pathRevoke, i.handle("revoke", post, i.revoke))
+	mux.Handle(base+pathRevoke, i.crossOrigin(i.handle("revoke", post, i.revoke)))
+	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
+	if i.upstream != nil {
+		mux.Handle(base+pathCallback, i.handlePage("login.callback", []string{http.MethodGet}, i.callback))
+	}
+	mux.Handle(base+pathLogout, i.handlePage("logout", post, i.logout))
 	mux.Handle(base+pathJWKS, i.handle("jwks", get, i.jwks))
 	mux.Handle(base+pathAssets+"{file}", i.handle("assets", get, i.asset))
+	mux.Handle(base+pathConnect, i.handlePage("connect", getOrPost, i.connect))
+	mux.Handle(base+pathExchangeToken, i.handle("exchange.token", post, i.exchangeToken))
+	mux.Handle(base+pathDelinkUser, i.handle("exchange.delink", post, i.delinkUser))
+	i.applicationRoutes(mux, base)
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
 	i.tradingRoutes(mux, base)
 	return mux
+}
+
+// applicationRoutes are the pages on which users register programs, and issue
+// tokens to themselves.
+func (i *Issuer) applicationRoutes(mux *http.ServeMux, base string) {
+	getOrPost := []string{http.MethodGet, http.MethodPost}
+	page := func(path, endpoint string, serve func(*exchange) (response, error)) {
+		mux.Handle(base+path, i.handlePage(endpoint, getOrPost, serve))
+	}
+	listOrPost := func(path string, list func(*exchange, *person) (response, error), post func(*exchange, *person, form) (response, error)) func(*exchange) (response, error) {
+		return func(x *exchange) (response, error) {
+			if x.Method == http.MethodGet {
+				return i.forPerson(list)(x)
+			}
+			return i.posted(path, post)(x)
+		}
+	}
+	page(pathApplications, "applications", listOrPost(pathApplications, i.applications, i.createApplication))
+	page(pathApplications+"/{id}/redirect-uris", "applications.set", i.posted(pathApplications, i.setRedirectURIs))
+	page(pathApplications+"/{id}/secret", "applications.secret", i.posted(pathApplications, i.rotateApplicationSecret))
+	page(pathApplications+"/{id}/disable", "applications.disable", i.posted(pathApplications, i.disableApplication))
+	page(pathStaticTokens, "static_tokens", listOrPost(pathStaticTokens, i.staticTokens, i.createStaticToken))
+	page(pathStaticTokens+"/{id}/revoke", "static_tokens.revoke", i.posted(pathStaticTokens, i.revokeStaticToken))
 }
 
 // Handles reports whether the request's path is one of the issuer's, whatever

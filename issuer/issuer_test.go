@@ -137,11 +137,14 @@ func TestRFC8414_Metadata(t *testing.T) {
 		i := b.at(t, url)
 		got := serve(i, "GET", "http://evil.test"+path)
 		const methods = `["client_secret_basic","client_secret_post"]`
-		want := fmt.Sprintf(`{"issuer":"%[1]s","token_endpoint":"%[1]s/oauth2/token",`+
-			`"token_endpoint_auth_methods_supported":`+methods+`,"jwks_uri":"%[1]s/oauth2/jwks",`+
+		const public = `["none","client_secret_basic","client_secret_post"]`
+		want := fmt.Sprintf(`{"issuer":"%[1]s","authorization_endpoint":"%[1]s/oauth2/authorize","token_endpoint":"%[1]s/oauth2/token",`+
+			`"token_endpoint_auth_methods_supported":`+public+`,"jwks_uri":"%[1]s/oauth2/jwks",`+
 			`"scopes_supported":["read:accounts","read:remittance","write:remittance","all:remittance","read:eft","write:eft","all:eft","write:loans"],`+
-			`"response_types_supported":[],"grant_types_supported":["client_credentials","refresh_token"],`+
-			`"revocation_endpoint":"%[1]s/oauth2/revoke","revocation_endpoint_auth_methods_supported":`+methods+`,`+
+			`"response_types_supported":["code"],"response_modes_supported":["query"],`+
+			`"grant_types_supported":["authorization_code","client_credentials","refresh_token"],`+
+			`"code_challenge_methods_supported":["S256"],"authorization_response_iss_parameter_supported":true,`+
+			`"revocation_endpoint":"%[1]s/oauth2/revoke","revocation_endpoint_auth_methods_supported":`+public+`,`+
 			`"introspection_endpoint":"%[1]s/oauth2/introspect","introspection_endpoint_auth_methods_supported":`+methods+`}`, url)
 		if got.status != 200 || got.body != want {
 			t.Errorf("%d %s\nwant %s", got.status, got.body, want)
@@ -154,7 +157,7 @@ func TestRFC8414_Metadata(t *testing.T) {
 		if err := json.Unmarshal([]byte(got.body), &endpoints); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"token_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint"} {
+		for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint"} {
 			if got := serve(i, "GET", endpoints[name].(string)); got.status == 404 {
 				t.Errorf("%s is not served", name)
 			}

@@ -7,6 +7,7 @@ import "net/http"
 func (i *Issuer) jwks(*exchange) (response, error) {
 	return response{
 		status: http.StatusOK, contentType: "application/jwk-set+json", cache: cacheable,
-		body: i.authority.JWKS(),
+		header: map[string]string{"Access-Control-Allow-Origin": anyOrigin},
+		body:   i.authority.JWKS(),
 	}, nil
 }

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -31,7 +32,6 @@ func seeOther(location string) response {
 // without a session).
 func (i *Issuer) handlePage(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
 	checked := func(x *exchange) (response, error) {
-		x.page = true
 		if err := i.sameOrigin.Check(x.Request); err != nil {
 			return response{}, &oauthError{
 				status: http.StatusForbidden, code: codeInvalidRequest, cause: err,
@@ -40,14 +40,21 @@ func (i *Issuer) handlePage(endpoint string, methods []string, serve func(*excha
 		}
 		return serve(x)
 	}
-	return i.handle(endpoint, methods, checked)
+	return i.handler(exchange{endpoint: endpoint, page: true}, methods, checked)
 }
 
-// errorPage says what went wrong to a person.
-func (i *Issuer) errorPage(e *oauthError) response {
-	answer := pageResponse(e.status, pages.Error(pages.ErrorData{
-		Layout: i.layout("Something went wrong"), Status: e.status, Says: e.description,
-	}))
+// errorPage says what went wrong to a person: on the page that was open, if that
+// can be put right there.
+func (i *Issuer) errorPage(x *exchange, e *oauthError) response {
+	answer, said := response{}, false
+	if x.sorry != nil {
+		answer, said = x.sorry(e)
+	}
+	if !said {
+		answer = pageResponse(e.status, pages.Error(pages.ErrorData{
+			Layout: i.layout("Something went wrong"), Status: e.status, Says: e.description,
+		}))
+	}
 	for name, value := range e.response().header {
 		if name != "WWW-Authenticate" { // a browser would ask for a password of its own
 			answer.header[name] = value
@@ -59,6 +66,13 @@ func (i *Issuer) errorPage(e *oauthError) response {
 // layout is what all pages have in common.
 func (i *Issuer) layout(title string) pages.Layout {
 	return pages.Layout{Title: title, Environment: string(i.environment), Base: i.base}
+}
+
+// layoutFor is layout with who is signed in, and the form that signs out.
+func (i *Issuer) layoutFor(title string, p *person) pages.Layout {
+	l := i.layout(title)
+	l.User, l.CSRF = cmp.Or(p.user.Name, p.user.ID), p.csrf
+	return l
 }
 
 // asset is a file that pages need.

@@ -16,6 +16,11 @@ var confidentialRetry = store.RetryRule{
 	UnusedMax:    3,
 }
 
+// publicRetry is the retry rule for clients that have nothing but the token: a
+// thief has as much. One retry, at once, and only while nobody has gone on from
+// the answer that got lost.
+var publicRetry = store.RetryRule{UnusedWindow: 10 * time.Second, UnusedMax: 1}
+
 // renewal is a refresh token that was renewed, before the access token is minted.
 type renewal struct {
 	standing store.Standing // of its grant the scopes that this answer is for
@@ -23,11 +28,11 @@ type renewal struct {
 	until    time.Time      // when that expires
 }
 
-// renew renews a refresh token of the authenticated client (RFC 6749 §6) and
+// renew renews a refresh token of the client (RFC 6749 §6) and
 // rotates it, whichever endpoint it came from and is presented at. The successor
 // is derived from the token presented, so that it can be given again to whoever
 // presents it after the first answer got lost, and is stored nowhere.
-func (i *Issuer) renew(x *exchange, f form) (renewal, error) {
+func (i *Issuer) renew(x *exchange, f form, rule store.RetryRule) (renewal, error) {
 	presented := f["refresh_token"]
 	opaque, err := i.keyring.ParseOpaque(presented)
 	if err != nil || opaque.Class != store.Refresh {
@@ -50,7 +55,7 @@ func (i *Issuer) renew(x *exchange, f form) (renewal, error) {
 	renewed, err := i.store.Renew(x.Context(), store.Renew{
 		Environment: i.environment, Token: opaque.Hash, Client: x.client,
 		Successor: i.refreshToken(raw, hash, x.now), Now: x.now,
-		Retry: confidentialRetry, Retain: i.authority.Retention(),
+		Retry: rule, Retain: i.authority.Retention(),
 		Event: x.event(i.environment, "token.renew", "grant:"+row.Grant),
 	})
 	if err != nil {

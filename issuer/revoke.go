@@ -17,7 +17,7 @@ const revokeTimeout = 10 * time.Second
 // revoke ends a token (RFC 7009). When it answers 200 the token is dead. The
 // hint is not needed and not read: a token tells what it is.
 func (i *Issuer) revoke(x *exchange) (response, error) {
-	f, err := readForm(x.Request)
+	f, err := readTokenCall(x.Request)
 	if err != nil {
 		return response{}, err
 	}
@@ -25,53 +25,24 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	raw, err := i.revoker(x, f)
-	if err != nil {
+	if _, err := i.identifyClient(x, f); err != nil {
 		return response{}, err
 	}
-	if err := i.revokeToken(x, raw); err != nil {
+	if err := i.revokeToken(x, f["token"]); err != nil {
 		return response{}, err
 	}
 	return response{status: http.StatusOK}, nil
 }
 
-// revoker finds out who asks, and returns the token that it is about.
-func (i *Issuer) revoker(x *exchange, f form) (raw string, err error) {
-	if i.asTradingClient(x.Request, f) {
-		x.client = store.TradingClient
-		if f["token"] == "" {
-			return "", errTokenMissing
-		}
-		return f["token"], nil
-	}
-	raw, readings, err := tokenCall(x.Header, f)
-	if err == nil {
-		_, err = i.authenticateClient(x, readings...)
-	}
-	return raw, err
-}
-
 // readTokenCall reads a call that is about one token (RFC 7009 §2.1, RFC 7662
-// §2.1): the token, and the credentials of the client that asks.
-func readTokenCall(r *http.Request) (raw string, readings []credentials, err error) {
+// §2.1).
+func readTokenCall(r *http.Request) (form, error) {
 	f, err := readForm(r)
-	if err != nil {
-		return "", nil, err
+	if err == nil && f["token"] == "" {
+		err = invalidRequest("token is missing")
 	}
-	return tokenCall(r.Header, f)
+	return f, err
 }
-
-func tokenCall(h http.Header, f form) (raw string, readings []credentials, err error) {
-	if readings, err = standardReadings(h, f); err != nil {
-		return "", nil, err
-	}
-	if f["token"] == "" {
-		return "", nil, errTokenMissing
-	}
-	return f["token"], readings, nil
-}
-
-var errTokenMissing = invalidRequest("token is missing")
 
 func (i *Issuer) revokeToken(x *exchange, raw string) error {
 	if err := i.revocableHere(raw); err != nil {

@@ -121,7 +121,7 @@ func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, e
 	}
 	x.named = found.client.ID
 	clientFits, clientErr := i.secrets.Verify(x.Context(),
-		usableHash(found.client.Status, found.client.SecretHash, req.client.id), req.client.secret)
+		usableSecret(&found.client, req.client.id), req.client.secret)
 	principalFits, principalErr := i.secrets.Verify(x.Context(),
 		usableHash(found.principal.Status, found.principal.SecretHash, req.account.id), req.account.secret)
 	if err := errors.Join(clientErr, principalErr); err != nil {

@@ -107,6 +107,8 @@ func codeError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrOtherClient):
 		return invalidGrant("the code is not valid", err)
+	case errors.Is(err, store.ErrMismatch):
+		return invalidGrant("the code was issued for another redirect_uri or code_verifier; it is used up", err)
 	case errors.Is(err, store.ErrExpired):
 		return invalidGrant("the code has expired", err)
 	case errors.Is(err, store.ErrRevoked):
@@ -121,7 +123,7 @@ func codeError(err error) error {
 
 // s4Refresh renews, as refresh.go has it, and answers as the bank does.
 func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
-	renewed, err := i.renew(x, f)
+	renewed, err := i.renew(x, f, confidentialRetry)
 	if err != nil {
 		return response{}, err
 	}

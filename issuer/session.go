@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -17,7 +16,6 @@ import (
 
 const (
 	sessionLife  = 12 * time.Hour   // however much it is used
-	sessionIdle  = time.Hour        // since it was last used
 	sessionTouch = time.Minute      // how exactly its last use is known
 	stepUpLife   = 60 * time.Second // how long a password counts as just given
 )
@@ -93,16 +91,11 @@ func (i *Issuer) person(x *exchange) (*person, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read session: %w", err)
-	case !p.lives(x.now):
+	case !p.session.Lives(&p.user, x.now):
 		return nil, nil
 	}
 	x.person = p.user.ID
 	return p, i.touch(x, p)
-}
-
-func (p *person) lives(now time.Time) bool {
-	return now.Before(p.session.Expires) && now.Sub(p.session.Seen) < sessionIdle &&
-		p.user.Kind == store.User && p.user.Status == store.Active && p.session.Epoch >= p.user.Epoch
 }
 
 // touch notes that a session is used, once a minute.
@@ -110,42 +103,74 @@ func (i *Issuer) touch(x *exchange, p *person) error {
 	if x.now.Sub(p.session.Seen) < sessionTouch {
 		return nil
 	}
-	p.session.Seen, p.session.Address, p.session.Agent = x.now, address(x.ip), agentOf(x.Request)
-	if err := i.store.Update(x.Context(), func(tx store.Writer) error {
+	err := i.store.Update(x.Context(), func(tx store.Writer) error {
 		// Whoever ended it meanwhile must not see it come back.
-		if _, err := tx.Session(i.environment, p.session.Hash); err != nil {
+		s, err := tx.Session(i.environment, p.session.Hash)
+		if err != nil {
 			return err
 		}
-		return tx.PutSession(p.session)
-	}); err != nil && !errors.Is(err, store.ErrNotFound) {
+		s.Seen, s.Address, s.Agent = x.now, address(x.ip), agentOf(x.Request)
+		return tx.PutSession(s)
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("note the use of a session: %w", err)
 	}
 	return nil
 }
 
-// startSession signs a user in and returns the cookie's header line. The cookie
-// is always a new one, whatever the browser had before: nobody can have planted
+// errSignInAgain: the user was changed between the check of the password and the
+// session that would stand on it.
+var errSignInAgain error = &oauthError{
+	status: http.StatusConflict, code: codeInvalidUser,
+	description: "your account was changed at this moment: sign in again",
+}
+
+// startSession signs a user in, who gave a password at an instant (zero: nobody
+// knows when), and returns the cookie's header line. The cookie is always a new one, whatever the browser had before: nobody can have planted
 // it (session fixation).
-func (i *Issuer) startSession(ctx context.Context, x *exchange, user *store.Principal) (string, error) {
+func (i *Issuer) startSession(x *exchange, user *store.Principal, authenticated time.Time) (string, error) {
 	raw, hash := i.keyring.NewOpaque(token.ClassSession)
 	s := store.Session{
 		Environment: i.environment, Hash: hash, KeyID: token.KeyIDOf(raw), ID: token.NewID(),
-		Principal: user.ID, Epoch: user.Epoch, Created: x.now, Authenticated: x.now, Seen: x.now,
+		Principal: user.ID, Epoch: user.Epoch, Created: x.now, Authenticated: authenticated, Seen: x.now,
 		Expires: x.now.Add(sessionLife), Address: address(x.ip), Agent: agentOf(x.Request),
 	}
 	_, before, had := i.presented(x.Request)
-	err := i.store.Update(ctx, func(tx store.Writer) error {
+	err := i.store.Update(x.Context(), func(tx store.Writer) error {
+		// Who was disabled or got another password meanwhile was signed out by that,
+		// and this session would have been missed.
+		now, err := tx.Principal(i.environment, user.ID)
+		if err != nil {
+			return err
+		}
+		if now.Status != store.Active || now.Epoch != user.Epoch || now.SecretHash != user.SecretHash {
+			return errSignInAgain
+		}
 		if had {
 			if err := tx.DeleteSession(i.environment, before); err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
 		}
-		return tx.PutSession(s)
+		return errors.Join(tx.PutSession(s), tx.Record(i.personEvent(x, "user.sign_in", "session:"+s.ID)))
 	})
 	if err != nil {
 		return "", fmt.Errorf("start session: %w", err)
 	}
 	return i.cookie(raw), nil
+}
+
+// endSession signs a person out.
+func (i *Issuer) endSession(x *exchange, p *person) error {
+	err := i.store.Update(x.Context(), func(tx store.Writer) error {
+		if err := tx.DeleteSession(i.environment, p.session.Hash); err != nil {
+			return err
+		}
+		return tx.Record(i.personEvent(x, "user.sign_out", "session:"+p.session.ID))
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // ended meanwhile
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
 }
 
 // csrfOf derives from a session's cookie what its forms send along: who can make

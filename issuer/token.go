@@ -15,16 +15,15 @@ func (i *Issuer) token(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	readings, err := standardReadings(x.Header, f)
-	if err != nil {
-		return response{}, err
-	}
 	answerGrant, err := i.standardGrant(f)
 	if err != nil {
 		return response{}, err
 	}
-	own, err := i.authenticateClient(x, readings...)
+	own, err := i.identifyClient(x, f)
 	if err != nil {
+		return response{}, err
+	}
+	if err := checkResource(f, i.authority.Settings().Audience); err != nil {
 		return response{}, err
 	}
 	return answerGrant(x, &own, f)
@@ -36,6 +35,11 @@ func (i *Issuer) standardGrant(f form) (func(*exchange, *store.Party, form) (res
 	switch f["grant_type"] {
 	case "":
 		return nil, invalidRequest("grant_type is missing")
+	case "authorization_code":
+		if f["code"] == "" {
+			return nil, invalidRequest("code is missing")
+		}
+		return i.authorizationCode, nil
 	case "client_credentials":
 		return i.clientCredentials, nil
 	case "refresh_token":
@@ -46,13 +50,17 @@ func (i *Issuer) standardGrant(f form) (func(*exchange, *store.Party, form) (res
 	}
 	return nil, &oauthError{
 		status: http.StatusBadRequest, code: codeUnsupportedGrantType,
-		description: "grant_type must be client_credentials or refresh_token",
+		description: "grant_type must be authorization_code, client_credentials or refresh_token",
 	}
 }
 
 // standardRefresh renews, as refresh.go has it.
-func (i *Issuer) standardRefresh(x *exchange, _ *store.Party, f form) (response, error) {
-	renewed, err := i.renew(x, f)
+func (i *Issuer) standardRefresh(x *exchange, own *store.Party, f form) (response, error) {
+	rule := confidentialRetry
+	if own.Client.Public {
+		rule = publicRetry
+	}
+	renewed, err := i.renew(x, f, rule)
 	if err != nil {
 		return response{}, err
 	}

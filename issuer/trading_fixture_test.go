@@ -68,7 +68,7 @@ func (b *bank) trader(user string) trader {
 		b.Fatal(err)
 	}
 	x := &exchange{Request: httptest.NewRequest("POST", "/login", nil), now: b.clock.Now(), ip: "192.0.2.1"}
-	line, err := b.issuer.startSession(context.Background(), x, &found.Principal)
+	line, err := b.issuer.startSession(x, &found.Principal, x.now)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -143,8 +143,8 @@ func (b *bank) mint(raw string) string {
 	return b.do(tradingCall(raw)).ok(b).field(b, "access_token")
 }
 
-// wantPage checks that a person is told what is wrong by a page.
-func (a *answer) wantPage(t testing.TB, status int, says string) {
+// wantTold checks that a person is told what is wrong by a page.
+func (a *answer) wantTold(t testing.TB, status int, says string) {
 	t.Helper()
 	if a.status != status || !strings.Contains(a.body, says) || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
 		t.Fatalf("got %d %s, want a page with %d and %q", a.status, a.body, status, says)

@@ -28,12 +28,12 @@ func TestS2_2_CreatedByADeveloperForABoundAccount(t *testing.T) {
 		{"dave", "TR01", "it is a bank account"},
 		{"alice", "T9", "there is no such account"},
 	} {
-		b.trader(test.user).create(test.account).wantPage(t, 403, "open in full")
+		b.trader(test.user).create(test.account).wantTold(t, 403, "open in full")
 	}
 	for _, account := range []string{"T3", "TR01", "T9"} {
-		b.trader("alice").get(pathTradingTokens+"?account="+account).wantPage(t, 403, "open in full")
+		b.trader("alice").get(pathTradingTokens+"?account="+account).wantTold(t, 403, "open in full")
 	}
-	b.trader("dave").get(pathTradingTokens+"?account=T1").wantPage(t, 403, "open in full")
+	b.trader("dave").get(pathTradingTokens+"?account=T1").wantTold(t, 403, "open in full")
 	if rows := b.events("token.create"); len(rows) != 1 {
 		t.Errorf("something was created: %+v", rows)
 	}
@@ -54,10 +54,10 @@ func TestS2_2_NobodyGetsMoreByATokenThanHeMayDoHimself(t *testing.T) {
 	if got := b.do(tradingCall(small.raw)).ok(t).field(t, "scope"); got != "read:accounts read:eft" {
 		t.Errorf("bob's token carries %q", got)
 	}
-	b.trader("carol").create("T3").wantPage(t, 403, "nothing yourself")
+	b.trader("carol").create("T3").wantTold(t, 403, "nothing yourself")
 
 	large := b.trader("alice").newShared("T1")
-	b.trader("bob").show(large.id).wantPage(t, 403, "more than you may do")
+	b.trader("bob").show(large.id).wantTold(t, 403, "more than you may do")
 	if got := b.trader("bob").revokeToken(large.id); got.status != 303 {
 		t.Errorf("but he may revoke it: %d %s", got.status, got.body)
 	}
@@ -135,7 +135,7 @@ func TestS2_4_OneCalendarYearAndNoAccessTokenOutlivesIt(t *testing.T) {
 	b.clock.advance(time.Second)
 	b.do(tradingCall(made.raw)).wantError(t, 400, "invalid_grant")
 	alice := b.trader("alice")
-	alice.show(made.id).wantPage(t, 410, "expired")
+	alice.show(made.id).wantTold(t, 410, "expired")
 	if page := alice.get(pathTradingTokens + "?account=T1").ok(t); !strings.Contains(page.body, "<td>Revoked</td>") || strings.Contains(page.body, "Revoke token</button></td>") {
 		t.Errorf("%s", page.body)
 	}
@@ -191,7 +191,7 @@ func TestS2_9_LateBindingSeesOlderTokens(t *testing.T) {
 	b := newDesk(t, nil)
 	first, second := b.trader("alice").newShared("T1"), b.trader("bob").newShared("T1")
 	carol := b.trader("carol")
-	carol.get(pathTradingTokens+"?account=T1").wantPage(t, 403, "open in full")
+	carol.get(pathTradingTokens+"?account=T1").wantTold(t, 403, "open in full")
 	b.bind("carol", "T1", store.Full)
 	for _, user := range []string{"alice", "bob", "carol"} {
 		if got := b.trader(user).listed("T1"); !slices.Equal(got, []string{second.id, first.id}) {
@@ -209,7 +209,7 @@ func TestS2_9_LateBindingSeesOlderTokens(t *testing.T) {
 		t.Errorf("left: %v", got)
 	}
 	b.bind("carol", "T1", store.Partial, "read:accounts")
-	carol.get(pathTradingTokens+"?account=T1").wantPage(t, 403, "open in full")
+	carol.get(pathTradingTokens+"?account=T1").wantTold(t, 403, "open in full")
 }
 
 func TestS2_10_ShowOpensTheSealedCopyLater(t *testing.T) {
@@ -248,7 +248,7 @@ func TestS2_10_ShowOpensTheSealedCopyLater(t *testing.T) {
 	if left := b.sharedRow(id); left.Sealed != nil || left.Status != token.SharedRevoked {
 		t.Errorf("after the revocation: %+v", left)
 	}
-	b.trader("bob").show(id).wantPage(t, 410, "revoked")
+	b.trader("bob").show(id).wantTold(t, 410, "revoked")
 }
 
 func TestS2_11_S2_12_RevocationEndsAccessTokensForGood(t *testing.T) {

@@ -18,10 +18,11 @@ type Collector interface {
 	//     old refresh token that comes back is reuse (ErrReused); afterwards it is
 	//     ErrNotFound and its family lives on: nobody can do anything with it, and
 	//     whoever stole it had its whole life and Keep to give himself away.
-	//   - a session once it has expired, and the sealed copy of a token too.
-	//   - a grant, with its codes and its connection, once nothing can come of it and nothing below it
-	//     can live: for Keep, its tokens and codes have been expired, its own
-	//     Expires has passed or it was revoked, and it was neither made nor revoked.
+	//   - a session once it has expired, and so the sealed copy of a token.
+	//   - a grant, with its codes and its connection, once nothing can come of it and
+	//     nothing below it can live: for Keep, its tokens and codes have been expired,
+	//     its own Expires has passed or it was revoked, and it was neither made nor
+	//     revoked.
 	//
 	// So a code stays as long as its grant, and a replay of it kills the grant
 	// however old it is. A grant with a permanent token stays for ever, dead or

@@ -4,8 +4,8 @@
 // # Laws
 //
 //  1. Every flow is one transaction. Its result says what happened; an error
-//     that is itself a fact (ErrReplayed, ErrReused) is returned only after the
-//     revocation that it brought about was committed.
+//     that is itself a fact (ErrReplayed, ErrReused, ErrMismatch) is returned only
+//     after what it brought about was committed.
 //  2. What was acknowledged is durable. A method returns without error only
 //     after COMMIT returned, and a revocation is handed to Options.Committed
 //     of the implementation after COMMIT and before the caller is woken.

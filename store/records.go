@@ -276,6 +276,15 @@ type Session struct {
 	Agent         string
 }
 
+// SessionIdle is how long a session may be unused.
+const SessionIdle = time.Hour
+
+// Lives reports whether whoever has the session's cookie is user at this moment.
+func (s *Session) Lives(user *Principal, now time.Time) bool {
+	return now.Before(s.Expires) && now.Sub(s.Seen) < SessionIdle &&
+		user.ID == s.Principal && user.Kind == User && user.Status == Active && s.Epoch >= user.Epoch
+}
+
 // Standing is all that a grant stands on, read in one transaction: what a
 // token minted from it may carry, and the numbers that say how fresh that is.
 // Its slices may be shared with other callers: do not change them.

@@ -16,8 +16,8 @@ var (
 	ErrExpired = errors.New("store: expired")
 	// ErrRevoked: the grant, or something that it stands on, is dead. Nothing changed.
 	ErrRevoked = errors.New("store: revoked")
-	// ErrReplayed: the code was redeemed before; what the first use issued is
-	// revoked, and that is committed.
+	// ErrReplayed: the code was redeemed before, or burnt; what the first use issued
+	// is revoked, and that is committed.
 	ErrReplayed = errors.New("store: code replayed, its grant is revoked")
 	// ErrResent: the code was redeemed before by the same client, so shortly ago
 	// that a transport may have sent the request twice. Nothing changed.
@@ -26,7 +26,8 @@ var (
 	// burnt by that; a refresh token is untouched.
 	ErrOtherClient = errors.New("store: presented by another client")
 	// ErrMismatch: the code was issued with another challenge, redirect URI or grant
-	// than it is presented with. It is burnt, and that is committed.
+	// than it is presented with. It is burnt, and that is committed: if it comes back
+	// it is ErrReplayed, however soon.
 	ErrMismatch = errors.New("store: the code was issued for something else")
 	// ErrReused: a rotated refresh token came back outside the retry rule; its
 	// grant is revoked, and that is committed.
@@ -53,7 +54,8 @@ type Store interface {
 // and then has changed nothing, or with the context's error if it ended before
 // the transaction began.
 type Flows interface {
-	// Issue records a new grant with the code and tokens that stand for it.
+	// Issue records a new grant with the code and tokens that stand for it, or
+	// finds one to share (Issue.Share).
 	// ErrNotFound: principal, client or one of the accounts unknown. ErrRevoked:
 	// principal or client is disabled. ErrExists: the id, code or a token is taken.
 	// (An account that is disabled or not bound is no error: Standing is shorter.)
@@ -69,8 +71,9 @@ type Flows interface {
 	Renew(ctx context.Context, req Renew) (Renewed, error)
 
 	// Present shows a shared refresh token (class SharedRefresh), which stays as it is, and
-	// returns what an access token may be minted from. ErrNotFound, ErrExpired,
-	// ErrRevoked.
+	// returns what an access token may be minted from. ErrNotFound (of another class,
+	// too), ErrExpired, ErrRevoked. Once a revocation has returned, no Present that
+	// begins later succeeds.
 	Present(ctx context.Context, req Present) (Token, Standing, error)
 
 	// Revoke kills a token, a grant, or everything under a numbered target.
@@ -91,14 +94,24 @@ type Flows interface {
 	TokenByHash(ctx context.Context, env Environment, hash Hash) (Token, Standing, error)
 }
 
-// Issue asks for a new grant.
+// Issue asks for a new grant, or, with Share, for one like it.
 type Issue struct {
 	Grant  Grant
 	Code   *Code   // nil: none
 	Tokens []Token // issued at once with the grant
 	// Connection is recorded with the grant, whose id is filled in; nil: none.
 	Connection *Connection
-	Event      Event
+	// Share lets a grant that is there stand for the new one: of the same
+	// principal, client, scopes (as asked, in that order) and accounts, alive, made
+	// by a call with Share too, and not ending before Grant.Expires. A new one is
+	// made to live so much longer, so that others can share it; Standing.Grant tells
+	// which one it is. An implementation may always make a new one. Zero: none.
+	//
+	// Such a grant has no code, connection and tokens of its own and needs Grant.Expires, or
+	// it would end with what was minted first: anything else is an error.
+	Share time.Duration
+	// Event, with an empty Target, names the grant that it became.
+	Event Event
 }
 
 // Redeem asks for the exchange of a code.
@@ -183,9 +196,9 @@ type Reader interface {
 	Grant(env Environment, id string) (Grant, error)
 	// Grants lists grants, newest first.
 	Grants(env Environment, filter GrantFilter) ([]Grant, error)
-	// Token looks a token up by its id.
+	// Token looks a token up by its id, with its Sealed.
 	Token(env Environment, id string) (Token, error)
-	// TokensOf lists the tokens of a grant, oldest first.
+	// TokensOf lists the tokens of a grant, oldest first, without Sealed.
 	TokensOf(env Environment, grant string) ([]Token, error)
 	// AccountTokens lists the tokens of a class whose grants are for an account,
 	// newest first. Sealed is left out.
@@ -197,14 +210,16 @@ type Reader interface {
 	ShownTo(env Environment, token string) ([]string, error)
 	// Connection reads what ties the app of a grant to its user.
 	Connection(env Environment, grant string) (Connection, error)
+	// Connections lists those whose grant is not revoked, by its id.
+	Connections(env Environment) ([]Connection, error)
 	// Session looks a session up, whether it lives or not.
 	Session(env Environment, hash Hash) (Session, error)
 	// Sessions lists a principal's sessions, newest first.
 	Sessions(env Environment, principal string) ([]Session, error)
 	SigningKeys(env Environment) ([]SigningKey, error)
-	// MadeWith counts the codes and tokens made with a subkey (Token.KeyID) that may
-	// still be presented: neither expired nor revoked, nor is their grant. It may
-	// take seconds.
+	// MadeWith counts the codes, tokens and sessions made with a subkey (Token.KeyID)
+	// that may still be presented: neither expired nor revoked, nor is their grant. It
+	// may take seconds.
 	MadeWith(env Environment, keyID string, now time.Time) (int, error)
 	// Meta reads a fact about the store itself.
 	Meta(key string) (string, error)
@@ -237,6 +252,7 @@ type Writer interface {
 	// PutPrincipal, PutClient and PutAccount insert or replace by id. Epoch and
 	// Rights of an existing record are kept whatever the argument says, and those
 	// of a new one are zero: they change by Revoke alone. PutSigningKey does so too.
+	// PutClient refuses a redirect URI that is empty or has a blank in it.
 	PutPrincipal(Principal) error
 	PutClient(Client) error
 	PutAccount(Account) error

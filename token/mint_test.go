@@ -16,6 +16,7 @@ import (
 type mint struct {
 	minting sync.WaitGroup
 	stop    chan struct{}
+	stopped sync.Once
 	minted  chan struct{} // holds something if there is a new one
 
 	mu  sync.Mutex
@@ -41,13 +42,36 @@ func (m *mint) before() []Minted {
 }
 
 func (m *mint) end() []Minted {
-	close(m.stop)
+	m.stopped.Do(func() { close(m.stop) })
 	m.minting.Wait()
 	return m.all
 }
 
-// openMint has four mint grants of all:a, each for itself.
-func (n *node) openMint() *mint {
+// wholeLife is longer than any token of a test lives.
+const wholeLife = 2 * time.Hour
+
+// mintShared issues a grant of all:a, or shares one if share is not zero, and
+// mints a token from it.
+func (n *node) mintShared(share time.Duration) (Minted, string, error) {
+	standing, err := n.store.Issue(context.Background(), store.Issue{Share: share, Grant: store.Grant{
+		Environment: store.Sandbox, ID: NewID(), Principal: "alice", Client: "bot",
+		Scopes: []string{"all:a"}, Accounts: []string{"1"}, Created: n.clock.now(), Expires: n.clock.now().Add(wholeLife),
+	}})
+	if err != nil {
+		return Minted{}, "", err
+	}
+	one, err := n.Mint(&standing, standing.Grant.Expires)
+	return one, standing.Grant.ID, err
+}
+
+// eachWayToMint runs a test with a grant for each token, and with a shared one.
+func eachWayToMint(t *testing.T, test func(t *testing.T, n *node, share time.Duration)) {
+	t.Run("a grant each", func(t *testing.T) { test(t, openNode(t), 0) })
+	t.Run("a shared grant", func(t *testing.T) { test(t, openNode(t), 24*time.Hour) })
+}
+
+// openMint has four mint, until the test ends at the latest.
+func (n *node) openMint(t testing.TB, share time.Duration) *mint {
 	m := &mint{stop: make(chan struct{}), minted: make(chan struct{}, 1)}
 	for range 4 {
 		m.minting.Go(func() {
@@ -57,25 +81,25 @@ func (n *node) openMint() *mint {
 					return
 				default:
 				}
-				standing, err := n.store.Issue(context.Background(), store.Issue{Grant: store.Grant{
-					Environment: store.Sandbox, ID: NewID(), Principal: "alice", Client: "bot",
-					Scopes: []string{"all:a"}, Accounts: []string{"1"}, Created: n.clock.now(),
-				}})
-				one, mintErr := n.Mint(&standing, time.Time{})
-				if err = errors.Join(err, mintErr); err != nil {
+				one, _, err := n.mintShared(share)
+				if err != nil {
 					panic(err)
 				}
 				m.add(one)
 			}
 		})
 	}
+	t.Cleanup(func() { m.end() })
 	return m
 }
 
 // A token carries the rights that stood when its number did: never old rights
 // under a new number.
 func TestMintAgainstChangesOfRights(t *testing.T) {
-	n := openNode(t)
+	eachWayToMint(t, mintAgainstChangesOfRights)
+}
+
+func mintAgainstChangesOfRights(t *testing.T, n *node, share time.Duration) {
 	const changes = 60
 	// What the client, the principal and the binding allow, by turns.
 	ceilings := [][]string{{"read:a"}, {"all:a"}, {"write:a"}, {"all:a"}}
@@ -85,7 +109,7 @@ func TestMintAgainstChangesOfRights(t *testing.T) {
 	}
 	history := []era{{0, "all:a"}}
 
-	m := n.openMint()
+	m := n.openMint(t, share)
 	for k := range changes {
 		m.before()
 		ceiling := ceilings[k%len(ceilings)]
@@ -153,9 +177,10 @@ func changeRights(tx store.Writer, which int, ceiling []string, now time.Time) (
 
 // What was handed out when a kill began is dead when it returns, and what was
 // minted after it lives.
-func TestMintAgainstKills(t *testing.T) {
-	n := openNode(t)
-	m := n.openMint()
+func TestMintAgainstKills(t *testing.T) { eachWayToMint(t, mintAgainstKills) }
+
+func mintAgainstKills(t *testing.T, n *node, share time.Duration) {
+	m := n.openMint(t, share)
 	targets := []struct {
 		kind   store.Kind
 		target string
@@ -190,5 +215,90 @@ func TestMintAgainstKills(t *testing.T) {
 	}
 	if after := n.access(t); n.judge(t, after.Raw) != Live {
 		t.Error("a token minted after all kills is dead")
+	}
+}
+
+// The grant that all mint from is revoked: what was handed out before is dead when
+// the revocation returns, and so is all that is minted from that grant afterwards.
+// Whoever asks later gets another one, and a token that lives.
+func TestMintAgainstRevocationsOfTheSharedGrant(t *testing.T) {
+	n := openNode(t)
+	m := n.openMint(t, 24*time.Hour)
+	revoked := map[string]bool{}
+	for len(revoked) < 30 {
+		before := m.before()
+		lease, err := n.Check(before[len(before)-1].Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revoked[lease.Grant] {
+			continue // of one who was slow to mint
+		}
+		n.revoke(t, store.KindGrant, lease.Grant)
+		revoked[lease.Grant] = true
+		after, grant, err := n.mintShared(24 * time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := n.judge(t, after.Raw); revoked[grant] || got != Live {
+			t.Fatalf("revocation %d returned, and a token minted after it is %s; of a dead grant: %v", len(revoked), got, revoked[grant])
+		}
+		for _, one := range before {
+			if lease, err := n.Check(one.Raw); err != nil || revoked[lease.Grant] && n.Judge(lease, n.Now()) != Revoked {
+				t.Fatalf("revocation %d returned, and a token from before lives; %v", len(revoked), err)
+			}
+		}
+	}
+	shared := map[string]int{}
+	for _, one := range m.end() {
+		lease, err := n.Check(one.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Live
+		if revoked[lease.Grant] {
+			want = Revoked
+		}
+		if got := n.Judge(lease, n.Now()); got != want {
+			t.Errorf("a token is %s, want %s", got, want)
+		}
+		shared[lease.Grant]++
+	}
+	if len(shared) > len(revoked)+1 {
+		t.Errorf("%d grants for %d revocations: they are not shared", len(shared), len(revoked))
+	}
+}
+
+// One token is revoked by its id: those that share its grant live on, and so does
+// the grant.
+func TestRevokedTokenSparesThoseThatShareItsGrant(t *testing.T) {
+	n := openNode(t)
+	dead, grant, err := n.mintShared(24 * time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive, _, err := n.mintShared(24 * time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := n.Find(context.Background(), dead.Raw)
+	if err != nil || found.Kind != store.KindToken || found.Target != dead.ID {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	n.revoke(t, found.Kind, found.Target)
+	after, same, err := n.mintShared(24 * time.Hour)
+	if err != nil || same != grant {
+		t.Errorf("the next token is of grant %s, %v; want %s", same, err, grant)
+	}
+	for raw, want := range map[string]Verdict{dead.Raw: Revoked, alive.Raw: Live, after.Raw: Live} {
+		if got := n.judge(t, raw); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	n.revoke(t, store.KindGrant, grant)
+	for _, one := range []Minted{alive, after} {
+		if got := n.judge(t, one.Raw); got != Revoked {
+			t.Errorf("the grant was revoked, and a token of it is %s", got)
+		}
 	}
 }

@@ -25,6 +25,7 @@ type Layout struct {
 	Base        string // path of the issuer's URL
 	User        string // name of who is signed in; empty: nobody
 	CSRF        string // of the session, for the form that signs out
+	Wide        bool   // the page holds tables
 }
 
 // Style is the address of the style sheet.
@@ -50,10 +51,15 @@ func Asset(name string) (File, bool) {
 	return File{}, false
 }
 
-// page parses a template together with the layout that it fills.
-func page(name string) *template.Template {
-	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": func(status int) string { return http.StatusText(status) }}).
-		ParseFS(templates, "templates/layout.html", "templates/"+name))
+// page parses a template together with the layout that it fills, and with parts
+// that several pages have.
+func page(name string, parts ...string) *template.Template {
+	files := []string{"templates/layout.html", "templates/" + name}
+	for _, part := range parts {
+		files = append(files, "templates/"+part)
+	}
+	return template.Must(template.New("layout.html").Funcs(template.FuncMap{"words": words}).
+		ParseFS(templates, files...))
 }
 
 // write executes a template. Templates are part of the program: an error in one
@@ -67,6 +73,24 @@ func write(t *template.Template, data any) []byte {
 }
 
 var errorPage = page("error.html")
+
+// words says what a status means to who doesn't know them.
+func words(status int) string {
+	switch status {
+	case http.StatusForbidden:
+		return "This is not allowed"
+	case http.StatusNotFound:
+		return "There is no such page"
+	case http.StatusTooManyRequests:
+		return "Too much at once"
+	case http.StatusServiceUnavailable, http.StatusBadGateway:
+		return "Not available now"
+	}
+	if status >= 500 {
+		return "Something went wrong here"
+	}
+	return "This cannot be done"
+}
 
 // ErrorData is what went wrong.
 type ErrorData struct {

@@ -121,6 +121,7 @@ func (t *tx) collectGrants(left *int, env store.Environment, end int64) (deleted
 
 // deleteGrant deletes what refers to the grant first, for the foreign keys.
 func (t *tx) deleteGrant(env store.Environment, id string) error {
+	t.shared.drop(env, id)
 	for _, query := range []string{deleteCodesOf, deleteAccountsOf, deleteGrant} {
 		if _, err := t.exec(query, env, id); err != nil {
 			return err

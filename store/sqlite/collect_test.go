@@ -28,7 +28,7 @@ func TestYearOfTrafficLeavesWhatIsAlive(t *testing.T) {
 	var season map[string]int64
 	for d := pace; d <= 365; d += pace {
 		today := traffic{s, d}
-		spreadDay(t, families+3, func(i int) error {
+		spreadDay(t, families+6, func(i int) error {
 			switch i {
 			case families: // never exchanged
 				return today.issue(fmt.Sprintf("idle %d", d))
@@ -36,6 +36,12 @@ func TestYearOfTrafficLeavesWhatIsAlive(t *testing.T) {
 				return today.begin(fmt.Sprintf("short %d", d))
 			case families + 2:
 				return today.revoked(fmt.Sprintf("revoked %d", d))
+			case families + 3: // shown to somebody and left alone
+				return today.trade(fmt.Sprintf("trading %d", d))
+			case families + 4:
+				return today.connect(fmt.Sprintf("connection %d", d))
+			case families + 5:
+				return signInAt(today.s, fmt.Sprintf("session %d", d), today.now())
 			}
 			return today.renew(fmt.Sprintf("lasting %d", i))
 		})
@@ -52,9 +58,15 @@ func TestYearOfTrafficLeavesWhatIsAlive(t *testing.T) {
 		}
 	}
 	// A token has 31 days of life and one of memory; each day of traffic makes
-	// one for either grant that is exchanged and one for each family.
-	if most := int64((32/pace + 1) * (2 + families)); year["token"] > most {
+	// one for either grant that is exchanged, one for each family and a shared one.
+	if most := int64((32/pace + 1) * (3 + families)); year["token"] > most {
 		t.Errorf("%d tokens, want at most %d", year["token"], most)
+	}
+	if most := int64(31/pace + 1); year["token WHERE sealed IS NOT NULL"] > most {
+		t.Errorf("%d sealed copies, want at most %d", year["token WHERE sealed IS NOT NULL"], most)
+	}
+	if year["session"] > 1 || year["connection"] > 1 {
+		t.Errorf("%d sessions and %d connections are kept", year["session"], year["connection"])
 	}
 	if year["revocation"] > 2 {
 		t.Errorf("%d revocations are kept", year["revocation"])
@@ -131,6 +143,27 @@ func (d traffic) revoked(id string) error {
 	return err
 }
 
+// trade makes a shared refresh token for a month and shows it to somebody.
+func (d traffic) trade(id string) error {
+	req := tradingRequest(id)
+	req.Grant.Created, req.Grant.Expires = d.now(), d.now().Add(31*day)
+	req.Tokens[0].Created, req.Tokens[0].Expires = req.Grant.Created, req.Grant.Expires
+	if _, err := d.s.Issue(context.Background(), req); err != nil {
+		return err
+	}
+	return d.s.Update(context.Background(), func(w store.Writer) error { return w.MarkShown(env, id, "ann", d.now()) })
+}
+
+// connect begins a connection that nobody completes.
+func (d traffic) connect(id string) error {
+	_, err := d.s.Issue(context.Background(), store.Issue{
+		Grant:      store.Grant{Environment: env, ID: id, Principal: "ann", Client: "app", Accounts: []string{"1001"}, Created: d.now()},
+		Code:       &store.Code{Hash: hash("code " + id), KeyID: "k", Expires: d.now().Add(30 * time.Minute)},
+		Connection: &store.Connection{Token: id, UserSecret: "hash"},
+	})
+	return err
+}
+
 func (d traffic) collect(t *testing.T) {
 	t.Helper()
 	for more := true; more; {
@@ -148,22 +181,26 @@ func (d traffic) collect(t *testing.T) {
 func rows(t *testing.T, s *Store) map[string]int64 {
 	t.Helper()
 	n := map[string]int64{}
-	for _, table := range []string{"grants", "grant_account", "code", "token", "revocation"} {
+	for _, table := range []string{
+		"grants", "grant_account", "code", "token", "revocation", "token WHERE sealed IS NOT NULL", "token_shown", "connection", "session",
+	} {
 		n[table] = count(t, s, "SELECT count(*) FROM "+table)
 	}
 	return n
 }
 
 // Who waits for the collector waits for what is deleted, not for what is alive:
-// every step finds its rows by more than their environment. The last two are how
-// the foreign keys of a grant are checked.
+// every step finds its rows by more than their environment. The last ones are how
+// the foreign keys of a grant and a token are checked.
 func TestCollectingLooksAtNothingThatLives(t *testing.T) {
 	s := opened(t, Options{})
 	for _, query := range []string{
-		collectRevocations, collectTokens, selectDueGrants, selectGrantEnd,
+		collectRevocations, collectTokens, collectSessions, collectCopies, selectDueGrants, selectGrantEnd,
 		postponeGrant, deleteCodesOf, deleteAccountsOf, deleteGrant,
 		`SELECT * FROM token WHERE environment = ? AND grant_id = ?`,
 		`SELECT * FROM grant_account WHERE environment = ? AND grant_id = ?`,
+		`SELECT * FROM connection WHERE environment = ? AND grant_id = ?`,
+		`SELECT * FROM token_shown WHERE environment = ? AND token = ?`,
 	} {
 		for _, step := range plan(t, s, query) {
 			if strings.HasPrefix(step, "SCAN") || strings.HasSuffix(step, "(environment=?)") {

@@ -84,6 +84,7 @@ type tx struct {
 	*session
 	revoked []store.Revocation
 	parties parties
+	shared  shared
 }
 
 // committer owns the writer. It is one goroutine: nothing in it is locked.
@@ -177,7 +178,7 @@ func (c *committer) attempt(j *job) error {
 	if _, err := c.tx.exec("SAVEPOINT job"); err != nil {
 		return err
 	}
-	mark := len(c.tx.revoked)
+	mark, shared := len(c.tx.revoked), c.tx.shared.made
 	j.err = c.protect(j.run)
 	if c.tx.broken != nil {
 		return c.tx.broken
@@ -187,6 +188,9 @@ func (c *committer) attempt(j *job) error {
 	} else if j.err != nil {
 		c.tx.revoked = c.tx.revoked[:mark]
 		c.tx.parties.forget()
+		if c.tx.shared.made != shared {
+			c.tx.shared.forget()
+		}
 		// Fails when SQLite has rolled the transaction back by itself.
 		if _, err := c.tx.exec("ROLLBACK TO job"); err != nil {
 			return err
@@ -211,6 +215,7 @@ func (c *committer) protect(run func(*tx) error) (err error) {
 // by itself, and ROLLBACK fails then.
 func (c *committer) abandon(cause error) error {
 	c.tx.parties.forget()
+	c.tx.shared.forget()
 	_, _ = c.tx.exec("ROLLBACK")
 	c.log.Error("transaction rolled back", zap.Error(cause))
 	return unavailable(cause)
@@ -238,6 +243,7 @@ func (c *committer) commit() error {
 		return nil
 	}
 	c.tx.parties.forget()
+	c.tx.shared.forget()
 	if _, open := c.tx.exec("ROLLBACK"); open == nil || code(err) == sqlite3.SQLITE_FULL {
 		c.log.Error("transaction rolled back", zap.Error(err))
 		return unavailable(err)

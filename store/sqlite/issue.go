@@ -9,10 +9,30 @@ import (
 
 // Issue implements store.Flows.
 func (s *Store) Issue(ctx context.Context, req store.Issue) (store.Standing, error) {
+	if err := checkShare(&req); err != nil {
+		return store.Standing{}, err
+	}
 	return do(ctx, s, func(t *tx) (store.Standing, error) { return t.issue(&req) })
 }
 
 func (t *tx) issue(req *store.Issue) (store.Standing, error) {
+	if req.Share != 0 {
+		return t.share(req)
+	}
+	st, err := t.newGrant(req)
+	if err != nil {
+		return store.Standing{}, err
+	}
+	return st, t.recordIssue(req, st.Grant.ID)
+}
+
+func (t *tx) recordIssue(req *store.Issue, grant string) error {
+	event := flow(req.Grant.Environment, req.Grant.Created, "", "grant.issue", grant, outcomeOK)
+	return t.record(completed(req.Event, event))
+}
+
+// newGrant records a grant with its code and tokens.
+func (t *tx) newGrant(req *store.Issue) (store.Standing, error) {
 	env, id := req.Grant.Environment, req.Grant.ID
 	if err := t.insertGrant(&req.Grant); err != nil {
 		return store.Standing{}, fmt.Errorf("grant: %w", err)
@@ -46,23 +66,29 @@ func (t *tx) issue(req *store.Issue) (store.Standing, error) {
 			return store.Standing{}, fmt.Errorf("token: %w", err)
 		}
 	}
-	event := flow(env, req.Grant.Created, "", "grant.issue", id, outcomeOK)
-	return st, t.record(completed(req.Event, event))
+	return st, nil
 }
 
-// newStanding is what standing would read of a grant that was just inserted.
+// newStanding is what standing would read of a grant that was inserted like that.
+// Its epoch is missing.
 func (t *tx) newStanding(g *store.Grant) (store.Standing, error) {
-	st := store.Standing{Grant: store.Grant{
-		Environment: g.Environment, ID: g.ID, Principal: g.Principal, Client: g.Client,
-		Created: kept(g.Created), Expires: kept(g.Expires),
-	}}
-	if len(g.Scopes) > 0 {
-		st.Grant.Scopes = g.Scopes
-	}
+	st := store.Standing{Grant: filed(g)}
 	if err := t.addParties(&st); err != nil || len(g.Accounts) == 0 {
 		return st, err
 	}
 	return st, t.addAccounts(&st)
+}
+
+// filed is what a grant that was inserted is read as, but for its accounts.
+func filed(g *store.Grant) store.Grant {
+	f := store.Grant{
+		Environment: g.Environment, ID: g.ID, Principal: g.Principal, Client: g.Client,
+		Created: kept(g.Created), Expires: kept(g.Expires),
+	}
+	if len(g.Scopes) > 0 {
+		f.Scopes = g.Scopes
+	}
+	return f
 }
 
 // insertGrant records a grant that is alive, whatever the argument says. Its

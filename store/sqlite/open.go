@@ -173,7 +173,8 @@ func openWriter(ctx context.Context, path string, wait time.Duration) (*sql.DB, 
 	db, err := sql.Open("sqlite", address(path, "mode=rw", patience(wait),
 		"_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=foreign_keys(1)",
 		"_pragma=cache_size(-16000)", "_pragma=journal_size_limit(67108864)",
-		"_pragma=temp_store(MEMORY)", // what savepoints need to roll back
+		"_pragma=temp_store(MEMORY)",  // what savepoints need to roll back
+		"_pragma=secure_delete(FAST)", // overwrites what is deleted in pages that are written anyhow: it costs nothing
 		"_txlock=immediate"))
 	if err != nil {
 		return nil, err

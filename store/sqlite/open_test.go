@@ -213,7 +213,7 @@ func TestPanicInViewGivesTheReaderBack(t *testing.T) {
 func TestConnections(t *testing.T) {
 	s := opened(t, Options{})
 	err := s.submit(t.Context(), func(tx *tx) error {
-		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "secure_delete": "2"} {
 			var got string
 			if err := tx.get([]any{&got}, `PRAGMA `+pragma); err != nil {
 				return err

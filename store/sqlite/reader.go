@@ -170,7 +170,9 @@ func (r reader) MadeWith(env store.Environment, keyID string, now time.Time) (in
 			WHERE t.environment = ?1 AND t.key_id = ?2 AND t.revoked = 0 AND (t.expires = 0 OR t.expires > ?3)
 			AND g.revoked = 0 AND (g.expires = 0 OR g.expires > ?3)) +
 		(SELECT count(*) FROM code o JOIN grants g ON g.environment = o.environment AND g.id = o.grant_id
-			WHERE o.environment = ?1 AND o.key_id = ?2 AND o.expires > ?3 AND g.revoked = 0)`,
+			WHERE o.environment = ?1 AND o.key_id = ?2 AND o.expires > ?3 AND g.revoked = 0) +
+		(SELECT count(*) FROM session s JOIN principal p ON p.environment = s.environment AND p.id = s.principal
+			WHERE s.environment = ?1 AND s.key_id = ?2 AND s.expires > ?3 AND s.epoch >= p.epoch)`,
 		env, keyID, micros(now))
 }
 

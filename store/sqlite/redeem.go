@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -17,6 +18,9 @@ import (
 //     That a code is old does not excuse its second use (RFC 6749 §4.1.2 sets
 //     no limit), hence before:
 //  4. Issued with another challenge, redirect URI or grant: burnt; ErrMismatch.
+//     Whoever brings a burnt one afterwards brings what somebody else has tried to
+//     use (RFC 9700 §4.5): that is 3, and there is no grace for it, because nobody
+//     has redeemed it.
 //  5. Past its time, or its grant is: ErrExpired.
 //  6. Its grant is dead: ErrRevoked. The code is left as it was: it can become
 //     good again only with the party whose disabling made it useless.
@@ -50,8 +54,8 @@ func (t *tx) redeem(req *store.Redeem) (store.Standing, error) {
 	switch {
 	case st.Client.ID != req.Client:
 		return store.Standing{}, t.settle(t.redeemEvent(req, grant, outcomeOtherClient), store.ErrOtherClient)
-	case challenge != req.Challenge, redirectURI != req.RedirectURI, req.Grant != "" && grant != req.Grant:
-		return store.Standing{}, t.settle(t.redeemEvent(req, grant, outcomeMismatch), store.ErrMismatch)
+	case !same(challenge, req.Challenge), redirectURI != req.RedirectURI, req.Grant != "" && grant != req.Grant:
+		return store.Standing{}, t.settle(t.burn(req, grant), store.ErrMismatch)
 	case !req.Now.Before(expires), ended(st.Grant.Expires, req.Now):
 		return store.Standing{}, fmt.Errorf("code: %w", store.ErrExpired)
 	case st.Dead():
@@ -63,6 +67,18 @@ func (t *tx) redeem(req *store.Redeem) (store.Standing, error) {
 		}
 	}
 	return st, t.redeemEvent(req, grant, outcomeOK)
+}
+
+// same compares in constant time.
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// burn makes a code that was just taken one that nobody has redeemed and nobody can.
+func (t *tx) burn(req *store.Redeem, grant string) error {
+	_, err := t.exec(`UPDATE code SET used_by = '' WHERE environment = ? AND hash = ?`, req.Environment, req.Code[:])
+	if err != nil {
+		return err
+	}
+	return t.redeemEvent(req, grant, outcomeMismatch)
 }
 
 // redeemUsed says what a code is that nobody can win any more.

@@ -68,7 +68,9 @@ type Restored struct {
 	Parties     int                `json:"parties_ended"` // principals, clients and accounts under which everything ended
 	Keys        int64              `json:"signing_keys_retired"`
 	Refresh     int64              `json:"refresh_tokens_ended"`
+	Shared      int                `json:"shared_tokens_ended"` // of accounts that were unbound
 	Codes       int64              `json:"codes_ended"`
+	Sessions    int64              `json:"sessions_ended"`
 	Disabled    []string           `json:"disabled,omitempty"` // records, as environment target
 	Unbound     []string           `json:"unbound,omitempty"`  // bindings, as environment target
 	Unknown     []string           `json:"unknown,omitempty"`  // records and bindings that were changed and that the copy doesn't have
@@ -247,7 +249,8 @@ func leapAhead(t *tx, highest int64) error {
 
 // replay puts the journal's revocations into the copy. What it can't know of is
 // ended: refresh tokens that were renewed since would be good again in the hands
-// of whoever kept an old one, and codes that were used could be used again.
+// of whoever kept an old one, codes that were used could be used again, and who
+// signed out would be signed in.
 func (r *Restoration) replay(t *tx, done *Restored) error {
 	highest := int64(0)
 	for i := range r.Revocations {
@@ -263,13 +266,22 @@ func (r *Restoration) replay(t *tx, done *Restored) error {
 	if err := leapAhead(t, highest); err != nil {
 		return err
 	}
+	if err := r.presumeShown(t); err != nil {
+		return err
+	}
 	for _, changed := range r.Changed {
-		if err := changed.disable(t, done); err != nil {
+		if err := changed.disable(t, done, r.At); err != nil {
 			return err
 		}
 	}
+	if _, err := t.exec(destroyDead); err != nil {
+		return err
+	}
 	// Whether they have expired is not asked: the clock of this moment may be wrong.
 	var err error
+	if done.Sessions, err = t.exec(deleteSessions); err != nil {
+		return err
+	}
 	done.Codes, err = t.exec(`UPDATE code SET used = ?, used_by = '' WHERE used = 0`, micros(r.At))
 	if err != nil || r.KeepRefresh {
 		return err
@@ -312,6 +324,13 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 	if err := leapAhead(t, 0); err != nil {
 		return err
 	}
+	// At once, and not below one party after the other.
+	if _, err := t.exec(destroyAll); err != nil {
+		return err
+	}
+	if done.Sessions, err = t.exec(deleteSessions); err != nil {
+		return err
+	}
 	if done.Grants, err = t.exec(`UPDATE grants SET revoked = ?, reason = ? WHERE revoked = 0`, micros(r.At), restoredReason); err != nil {
 		return err
 	}
@@ -333,6 +352,8 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 	// Other copies of the old store, later ones too, must not pass for this one.
 	return writer{reader{t.session}, t}.SetMeta(metaLineage, newIdentity())
 }
+
+const deleteSessions = `DELETE FROM session`
 
 const restoredReason = "restored"
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -12,10 +13,10 @@ import (
 // were taken away, or active although it was disabled. Records that the
 // configuration declares need none of that: the next start makes them what it
 // says.
-func (c *Changed) disable(t *tx, done *Restored) error {
+func (c *Changed) disable(t *tx, done *Restored, at time.Time) error {
 	kind, id, _ := strings.Cut(c.Target, ":")
 	if kind == "binding" {
-		return c.unbind(t, done, id)
+		return c.unbind(t, done, id, at)
 	}
 	table, found := recordTables[store.Kind(kind)]
 	if !found {
@@ -46,8 +47,9 @@ func (c *Changed) disable(t *tx, done *Restored) error {
 }
 
 // unbind takes an account away that the copy has bound: perhaps it was taken
-// away since, or opened in part only.
-func (c *Changed) unbind(t *tx, done *Restored, binding string) error {
+// away since, or opened in part only. Whoever was bound may have been shown the
+// account's shared tokens since, and nobody knows which: they end.
+func (c *Changed) unbind(t *tx, done *Restored, binding string, at time.Time) error {
 	principal, account, _ := strings.Cut(binding, "/")
 	var source string
 	err := t.get([]any{&source}, `SELECT source FROM binding WHERE environment = ? AND principal = ? AND account = ?`,
@@ -56,12 +58,50 @@ func (c *Changed) unbind(t *tx, done *Restored, binding string) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		done.Unknown = append(done.Unknown, name)
-		return nil
 	case err != nil || store.Source(source) == store.FromConfig:
 		return err
+	default:
+		done.Unbound = append(done.Unbound, name)
+		_, err := t.exec(`DELETE FROM binding WHERE environment = ? AND principal = ? AND account = ?`, c.Environment, principal, account)
+		if err != nil {
+			return err
+		}
 	}
-	done.Unbound = append(done.Unbound, name)
-	_, err = t.exec(`DELETE FROM binding WHERE environment = ? AND principal = ? AND account = ?`, c.Environment, principal, account)
+	ended, err := t.endShared(c.Environment, account, at)
+	done.Shared += ended
+	return err
+}
+
+// endShared ends the shared refresh tokens of an account.
+func (t *tx) endShared(env store.Environment, account string, at time.Time) (ended int, err error) {
+	tokens, err := reader{t.session}.AccountTokens(env, account, store.SharedRefresh)
+	for i := range tokens {
+		if !tokens[i].Revoked.IsZero() || !tokens[i].Ended.IsZero() {
+			continue
+		}
+		_, _, err := t.revoke(store.Revocation{
+			Environment: env, Kind: store.KindGrant, Target: tokens[i].Grant,
+			At: at, Expires: tokens[i].Expires, Reason: restoredReason,
+		})
+		if err != nil {
+			return ended, err
+		}
+		ended++
+	}
+	return ended, err
+}
+
+// presumeShown takes it that everybody has seen every shared refresh token that
+// they could have seen since the copy was made: who is unbound later must leave
+// none behind that he knows.
+func (r *Restoration) presumeShown(t *tx) error {
+	_, err := t.exec(`INSERT INTO token_shown (environment, token, principal, at)
+		SELECT t.environment, t.id, b.principal, ? FROM token t
+		JOIN grant_account s ON s.environment = t.environment AND s.grant_id = t.grant_id
+		JOIN binding b ON b.environment = s.environment AND b.account = s.account
+		JOIN principal p ON p.environment = b.environment AND p.id = b.principal AND p.kind = ?
+		WHERE t.class = ? AND t.revoked = 0 AND b.principal <> t.creator
+		ON CONFLICT DO NOTHING`, micros(r.At), store.User, store.SharedRefresh)
 	return err
 }
 

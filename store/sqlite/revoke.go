@@ -71,6 +71,7 @@ func (t *tx) revokeGrant(rev store.Revocation) (store.Revocation, bool, error) {
 	if err != nil {
 		return rev, false, err
 	}
+	t.shared.drop(rev.Environment, rev.Target)
 	if changed != 0 {
 		if err := t.destroyCopies(rev); err != nil {
 			return rev, false, err

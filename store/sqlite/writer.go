@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -44,6 +45,11 @@ func (w writer) PutPrincipal(p store.Principal) error {
 }
 
 func (w writer) PutClient(c store.Client) error {
+	for _, uri := range c.RedirectURIs {
+		if uri == "" || strings.ContainsAny(uri, " ") { // it would come back as two
+			return fmt.Errorf("put client: %q is no redirect URI", uri)
+		}
+	}
 	return w.put("client", `INSERT INTO client
 		(environment, id, name, secret_hash, max_scopes, status, source, created,
 			description, owner, public, exchange, redirect_uris, pkce_optional, state_optional)

@@ -30,6 +30,59 @@ var directoryCases = []testCase{
 			return errors.Join(err1, err2, err3, err4, err5)
 		})
 	}},
+	{"all of a client comes back, and can be changed", func(w *world) {
+		c := client(env, "public")
+		c.Description, c.Owner, c.Public, c.Exchange = "Überweist & zählt", ann, true, true
+		c.RedirectURIs = []string{"https://app.example/cb?a=b%20c", "http://127.0.0.1/cb", "com.example.app:/cb"}
+		c.PKCEOptional, c.StateOptional = true, true
+		read := func() (got store.Client) {
+			w.view(func(r store.Reader) (err error) {
+				if got, err = r.Client(env, c.ID); err != nil {
+					return err
+				}
+				clients, err := r.Clients(env)
+				w.equal("in the list", clients[1], got)
+				return err
+			})
+			return got
+		}
+		w.update(func(x store.Writer) error { return x.PutClient(c) })
+		w.equal("client", read(), c)
+		p, err := w.Party(w.ctx, env, c.ID)
+		w.must(err)
+		w.equal("as a party", p.Client, c)
+		g := grant("g")
+		g.Client = c.ID
+		w.equal("as what a grant stands on", w.issueTo(g).Client, c)
+		_, st, err := w.TokenByHash(w.ctx, env, hash("token g"))
+		w.must(err)
+		w.equal("as what a token stands on", st.Client, c)
+		for _, change := range []func(){
+			func() { c.Public = false }, func() { c.Exchange = false }, func() { c.PKCEOptional = false }, func() { c.StateOptional = false },
+			func() { c.Owner, c.Description = "", "" }, func() { c.RedirectURIs = c.RedirectURIs[1:2] }, func() { c.RedirectURIs = nil },
+		} {
+			change()
+			w.update(func(x store.Writer) error { return x.PutClient(c) })
+			w.equal("changed client", read(), c)
+			p, err := w.Party(w.ctx, env, c.ID)
+			w.must(err)
+			w.equal("changed party", p.Client, c)
+		}
+	}},
+	{"a redirect URI that would come back as another is refused", func(w *world) {
+		for _, uris := range [][]string{{"https://app.example/cb https://evil.example"}, {""}, {"https://app.example/cb", " "}} {
+			c := client(env, app)
+			c.RedirectURIs = uris
+			if err := w.Update(w.ctx, func(x store.Writer) error { return x.PutClient(c) }); err == nil {
+				w.Errorf("%q was kept", uris)
+			}
+		}
+		w.view(func(r store.Reader) error {
+			got, err := r.Client(env, app)
+			w.equal("client", got, client(env, app))
+			return err
+		})
+	}},
 	{"what was made with a subkey is counted", func(w *world) {
 		made := func(keyID string, at time.Time) (n int) {
 			w.view(func(r store.Reader) (err error) {

@@ -79,6 +79,7 @@ type Asked struct {
 	Verb   Verb
 	Client string
 	Token  string // presented at Renew
+	Wrong  bool   // presented at Redeem with what the code was not issued for
 	Now    time.Time
 }
 
@@ -115,8 +116,9 @@ type codeState struct {
 	dead   bool   // its grant
 }
 
-// CodeModel says that a code is redeemed at most once, that its replay outside
-// of the grace kills its grant, and that its refresh and access tokens are
+// CodeModel says that a code is redeemed at most once, that whoever presents it
+// with what it was not issued for burns it, that its replay outside of the grace
+// kills its grant, and that its refresh and access tokens are
 // refused afterwards. The client that a code belongs to is owner.
 func CodeModel(owner string, grace time.Duration) porcupine.Model {
 	return porcupine.Model{
@@ -145,6 +147,10 @@ func (s *codeState) step(asked *Asked, token, owner string, grace time.Duration)
 		s.used, s.usedBy = asked.Now, asked.Client
 		if asked.Client != owner {
 			return store.ErrOtherClient
+		}
+		if asked.Wrong {
+			s.usedBy = "" // burnt: nobody redeemed it
+			return store.ErrMismatch
 		}
 		s.token = token
 		return nil
@@ -213,7 +219,8 @@ func (s familyState) step(asked *Asked, got *Answer, window time.Duration) (fami
 // known reduces an error to the one of the contract, for a history to be read.
 func known(err error) error {
 	for _, fact := range []error{
-		store.ErrNotFound, store.ErrExpired, store.ErrRevoked, store.ErrReplayed, store.ErrResent, store.ErrOtherClient, store.ErrReused,
+		store.ErrNotFound, store.ErrExpired, store.ErrRevoked, store.ErrReplayed, store.ErrResent, store.ErrOtherClient,
+		store.ErrMismatch, store.ErrReused,
 	} {
 		if errors.Is(err, fact) {
 			return fact
@@ -235,6 +242,7 @@ var historyCases = []testCase{
 			if caller == callers-1 && i%3 == 0 {
 				asked.Client = thief
 			}
+			asked.Wrong = i%grants == 0 || caller == 0 && i%2 == 0 // whoever asks for the first one
 			secret := fmt.Sprint("refresh ", i)
 			w.recordRedeem(h, asked, secret, grace)
 			w.recordRenew(h, Asked{Grant: grant, Verb: Renew, Client: app, Token: secret, Now: now}, "next "+secret)
@@ -244,7 +252,7 @@ var historyCases = []testCase{
 			return nil
 		})
 		h.Check(w.T, CodeModel(app, grace))
-		for _, err := range []error{nil, store.ErrReplayed} {
+		for _, err := range []error{nil, store.ErrReplayed, store.ErrMismatch} {
 			if h.Count(err) == 0 {
 				w.Errorf("the history has no answer %v: it proves little", err)
 			}
@@ -283,6 +291,9 @@ func (w *world) recordRedeem(h *History, asked Asked, secret string, grace time.
 	h.Call(asked, func() any {
 		_, err := w.redeem(asked.Grant, func(r *store.Redeem) {
 			r.Client, r.Now, r.ResendGrace, r.Token = asked.Client, asked.Now, grace, refresh(secret)
+			if asked.Wrong {
+				r.Challenge = "of another verifier"
+			}
 		})
 		if err != nil {
 			return Answer{Err: known(err)}

@@ -30,6 +30,7 @@ func TestModelsTellWrongHistoriesFromRightOnes(t *testing.T) {
 	redeem := func(after time.Duration) Asked {
 		return Asked{Grant: "g", Verb: Redeem, Client: app, Now: now.Add(after)}
 	}
+	misuse := Asked{Grant: "g", Verb: Redeem, Client: app, Wrong: true, Now: now}
 	steal := Asked{Grant: "g", Verb: Redeem, Client: thief, Now: now}
 	renew := func(token string, after time.Duration) Asked {
 		return Asked{Grant: "g", Verb: Renew, Client: app, Token: token, Now: now.Add(after)}
@@ -37,6 +38,7 @@ func TestModelsTellWrongHistoriesFromRightOnes(t *testing.T) {
 	judge := Asked{Grant: "g", Verb: Judge}
 	won, replayed, resent := Answer{Token: "t"}, Answer{Err: store.ErrReplayed}, Answer{Err: store.ErrResent}
 	revoked, other, fine := Answer{Err: store.ErrRevoked}, Answer{Err: store.ErrOtherClient}, Answer{}
+	mismatch := Answer{Err: store.ErrMismatch}
 	for name, c := range map[string]struct {
 		model   porcupine.Model
 		history *History
@@ -55,6 +57,10 @@ func TestModelsTellWrongHistoriesFromRightOnes(t *testing.T) {
 		"refresh token of a loser":               {codes, told(false, redeem(0), won, renew("u", 0), fine), false},
 		"stolen code that is redeemed":           {codes, told(false, steal, other, redeem(0), won), false},
 		"stolen code that its owner brings":      {codes, told(false, steal, other, redeem(0), replayed), true},
+		"wrong verifier that wins":               {codes, told(false, misuse, won), false},
+		"right verifier after a wrong one":       {codes, told(false, misuse, mismatch, redeem(0), won), false},
+		"burnt code that comes back":             {codes, told(false, misuse, mismatch, redeem(0), replayed, judge, revoked), true},
+		"burnt code that passes for sent again":  {codes, told(false, misuse, mismatch, redeem(0), resent), false},
 
 		"retry gets the head":           {families, told(false, renew("first", 0), Answer{Token: "2"}, renew("2", 0), Answer{Token: "3"}, renew("first", 30*time.Second), Answer{Token: "3"}), true},
 		"two heads":                     {families, told(false, renew("first", 0), Answer{Token: "2"}, renew("first", 0), Answer{Token: "3"}), false},

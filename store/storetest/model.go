@@ -28,6 +28,22 @@ var modelCases = []testCase{
 			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
 		})
 	}},
+	{"trading", func(w *world) {
+		runModel(w, map[string]func(*model){
+			"issue": (*model).issueTrading, "issue family": (*model).issueFamily, "issue code": (*model).issueCode,
+			"show": (*model).presentAny, "show living": (*model).presentLiving, "show nothing": (*model).presentMadeUp,
+			"redeem": (*model).redeemCode, "renew": (*model).renewToken,
+			"trouble": (*model).trouble, "enable": (*model).enable,
+			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
+		})
+	}},
+	{"own tokens", func(w *world) {
+		runModel(w, map[string]func(*model){
+			"share": (*model).issueShared, "share again": (*model).issueShared, "issue": (*model).issueFamily, "renew": (*model).renewToken,
+			"trouble": (*model).trouble, "enable": (*model).enable,
+			"time passes": (*model).passTime, "something ends": (*model).passToEdge, "clock is set back": (*model).setBack, "collect": (*model).collectAll,
+		})
+	}},
 	{"families", func(w *world) {
 		runModel(w, map[string]func(*model){
 			"issue": (*model).issueFamily, "renew": (*model).renewToken, "renew head": (*model).renewHead,
@@ -73,6 +89,7 @@ type model struct {
 type modelGrant struct {
 	id       string
 	account  bool // it covers the account
+	shared   bool // it was made to be shared
 	epoch    int64
 	created  time.Time
 	expires  time.Time
@@ -80,9 +97,13 @@ type modelGrant struct {
 	reason   string
 	code     bool // it has one
 	codeEnds time.Time
+	bound    binding // of the code
 	used     time.Time
 	usedBy   string
 }
+
+// binding is what a code is issued for.
+type binding struct{ challenge, redirectURI string }
 
 type modelToken struct {
 	secret    string
@@ -92,6 +113,8 @@ type modelToken struct {
 	successor string
 	rotated   time.Time
 	retries   int
+	trading   bool
+	unsealed  bool // its copy went when it had expired
 }
 
 // runModel runs random commands, many times over.

@@ -80,7 +80,7 @@ func (m *model) present(secret string) {
 // is that of store/sqlite/renew.go. The chain is that of an answer without error.
 func (m *model) renewed(secret, client string, rule store.RetryRule, successor *store.Token) (chain []string, err error) {
 	token := m.tokens[secret]
-	if token == nil {
+	if token == nil || token.trading {
 		return nil, store.ErrNotFound
 	}
 	g := m.grants[token.grant]

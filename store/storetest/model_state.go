@@ -22,6 +22,7 @@ func (m *model) collectAll() {
 		if over(token.expires, end) {
 			delete(m.tokens, secret)
 		}
+		token.unsealed = token.unsealed || token.trading && over(token.expires, m.now)
 	}
 	for id, g := range m.grants {
 		// One with an end of its own that was revoked meanwhile may be looked at as
@@ -102,7 +103,7 @@ func (m *model) compareGrant(r store.Reader, got *store.Grant) error {
 	}
 	for i := range rows {
 		redeemed = true
-		if err := m.compareToken(&rows[i]); err != nil {
+		if err := errors.Join(m.compareToken(&rows[i]), m.compareCopy(r, &rows[i])); err != nil {
 			return err
 		}
 	}
@@ -120,6 +121,7 @@ func (m *model) compareToken(got *store.Token) error {
 	want := modelToken{
 		secret: secretOf(got), grant: got.Grant, expires: got.Expires, revoked: got.Revoked,
 		successor: token.successor, rotated: got.Rotated, retries: got.Retries,
+		trading: got.Class == store.SharedRefresh, unsealed: token.unsealed,
 	}
 	successor := store.Hash{}
 	if token.successor != "" {

@@ -21,10 +21,17 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		cases []testCase
 	}{
 		{"Issue", issueCases},
+		{"Share", shareCases},
 		{"Redeem", redeemCases},
+		{"Mismatch", mismatchCases},
 		{"Renew", renewCases},
 		{"Revoke", revokeCases},
 		{"Personal", personalCases},
+		{"Present", presentCases},
+		{"Trading", tradingCases},
+		{"Copies", copyCases},
+		{"Connection", connectionCases},
+		{"Session", sessionCases},
 		{"Directory", directoryCases},
 		{"Party", partyCases},
 		{"Log", logCases},

@@ -16,8 +16,8 @@ ALTER TABLE code ADD COLUMN redirect_uri TEXT NOT NULL DEFAULT '';
 ALTER TABLE token ADD COLUMN creator TEXT NOT NULL DEFAULT '';
 ALTER TABLE token ADD COLUMN sealed BLOB; -- NULL: never kept, or destroyed
 
--- The sealed copies that are to be destroyed.
-CREATE INDEX token_sealed ON token (environment, expires) WHERE sealed IS NOT NULL;
+-- The sealed copies that are to be destroyed: with their time, or with their grant.
+CREATE INDEX token_sealed ON token (environment, expires, grant_id) WHERE sealed IS NOT NULL;
 CREATE INDEX token_by_creator ON token (environment, creator) WHERE creator <> '';
 
 -- Who has seen the value of a token, beside its creator.
@@ -60,3 +60,16 @@ CREATE TABLE session (
 
 CREATE INDEX session_by_principal ON session (environment, principal);
 CREATE INDEX session_by_expiry ON session (environment, expires);
+
+-- As in 0002_collect.sql.
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('token', 'token_sealed', '100000 50000 2 1'),
+    ('token', 'token_by_creator', '100000 50000 100'),
+    ('token_shown', 'token_shown', '100000 50000 5 1'),
+    ('token_shown', 'token_shown_to', '100000 50000 100'),
+    ('connection', 'connection', '1000000 500000 1'),
+    ('session', 'session', '100000 50000 1'),
+    ('session', 'session_by_principal', '100000 50000 5'),
+    ('session', 'session_by_expiry', '100000 50000 2');
+
+ANALYZE sqlite_schema;

@@ -1,0 +1,136 @@
+package caddymodule
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	systemsPage  = "../docs/systems.md"
+	systemsLines = "testdata/systems.txt"
+)
+
+// pending are the lines that nothing proves yet.
+var pending = []string{
+	"S1.1", "S1.2",
+	"S2.2", "S2.3", "S2.4", "S2.8", "S2.9", "S2.11", "S2.12", "S2.13", "S2.14", "S2.15",
+	"S3.11",
+}
+
+const systemsIntro = `# The five systems
+
+For those who ask what the product does, and how one knows. It implements five token systems that exist, on one engine. Each line of
+what they ask for has its tests: their names say which. This page is written from these names, and a test fails where a line has none:
+` + "`go test ./caddymodule -run TestSystemsPage -update`" + `.
+`
+
+// systemLine is one thing that a system asks for.
+type systemLine struct {
+	id, text string
+	where    []string // files; none: it comes with the portal
+}
+
+// TestSystemsPage compares the page with the list of what the systems ask for and
+// the tests that are there.
+func TestSystemsPage(t *testing.T) {
+	proofs := systemProofs(t)
+	page, known := systemsIntro, map[string]bool{}
+	for text := range strings.Lines(readText(t, systemsLines)) {
+		line, heading, ok := parseSystemLine(text)
+		switch {
+		case heading != "":
+			page += "\n## " + heading + "\n\n| line | what it asks for | where it lives | what proves it |\n|---|---|---|---|\n"
+		case ok:
+			if known[line.id] {
+				t.Errorf("%s stands twice in %s", line.id, systemsLines)
+			}
+			known[line.id] = true
+			page += line.row(t, proofs[line.id])
+		}
+	}
+	for _, id := range sortedKeys(proofs) {
+		if !known[id] {
+			t.Errorf("%v name %s, which is no line of %s", proofs[id], id, systemsLines)
+		}
+	}
+	for _, id := range pending {
+		if !known[id] {
+			t.Errorf("%s is pending and no line of %s", id, systemsLines)
+		}
+	}
+	if len(known) != 55 {
+		t.Errorf("%d lines; the five systems have 55", len(known))
+	}
+	if *update {
+		writeText(t, systemsPage, page)
+	} else if page != readText(t, systemsPage) {
+		t.Errorf("%s is out of date; write it anew with -update", systemsPage)
+	}
+}
+
+var systemID = regexp.MustCompile(`^S[1-5](\.[1-9][0-9]?)?$`)
+
+func parseSystemLine(text string) (line systemLine, heading string, ok bool) {
+	text = strings.TrimSpace(text)
+	id, rest, _ := strings.Cut(text, " ")
+	if !systemID.MatchString(id) {
+		return line, "", false
+	}
+	if !strings.Contains(id, ".") {
+		return line, text, false
+	}
+	cells := strings.Split(rest, "|")
+	line = systemLine{id: id, text: strings.TrimSpace(cells[1])}
+	if where := strings.TrimSpace(cells[2]); where != "portal" {
+		line.where = strings.Split(where, ", ")
+	}
+	return line, "", true
+}
+
+func (l *systemLine) row(t *testing.T, tests []string) string {
+	t.Helper()
+	where := make([]string, len(l.where))
+	open := slices.Contains(pending, l.id)
+	for i, file := range l.where {
+		if _, err := os.Stat(filepath.Join("..", file)); err != nil && !open {
+			t.Errorf("%s lives in %s: %v", l.id, file, err)
+		}
+		where[i] = code(file)
+	}
+	switch {
+	case len(tests) > 0:
+	case len(where) == 0:
+		return row(l.id, l.text, "", "comes with the portal")
+	case open:
+		return row(l.id, l.text, "", "to come")
+	default:
+		t.Errorf("%s has no test: %s", l.id, l.text)
+	}
+	return row(l.id, l.text, strings.Join(where, ", "), strings.Join(tests, ", "))
+}
+
+// provenLine finds the lines in the name of a test: TestS2_3_S2_4_… proves two.
+var provenLine = regexp.MustCompile(`S([1-5])_([1-9][0-9]?)(?:_|$)`)
+
+// systemProofs returns the tests that prove each line, by its id.
+func systemProofs(t *testing.T) map[string][]string {
+	t.Helper()
+	proofs := map[string][]string{}
+	for _, name := range sortedKeys(writtenTests(t)) {
+		rest := strings.TrimPrefix(name, "Test")
+		for {
+			found := provenLine.FindStringSubmatch(rest)
+			if found == nil || !strings.HasPrefix(rest, found[0]) {
+				break
+			}
+			id := "S" + found[1] + "." + found[2]
+			proofs[id] = append(proofs[id], code(name))
+			rest = rest[len(found[0]):]
+		}
+	}
+	return proofs
+}

@@ -1,0 +1,55 @@
+package pages
+
+// ConsentProblem says what is wrong with a form of the consent page.
+type ConsentProblem string
+
+// The problems.
+const (
+	NoAccount      ConsentProblem = "account"  // none is ticked
+	NoDuration     ConsentProblem = "duration" // none of those that are offered is chosen
+	NothingToAllow ConsentProblem = "nothing"  // there is nothing that the person could allow
+)
+
+// ConsentScope is one right in words.
+type ConsentScope struct {
+	Name     string
+	Title    string
+	Risk     string   // "read", "trade", "withdraw" or "admin", whatever else it includes taken into account
+	Includes []string // titles
+}
+
+// ConsentAccount is an account that may be ticked.
+type ConsentAccount struct {
+	Field   string
+	ID      string
+	Name    string
+	Ticked  bool
+	Partial bool     // the person has partial access
+	Limits  []string // with partial access: titles of the scopes that it has
+}
+
+// ConsentDuration is how long the app may keep access.
+type ConsentDuration struct {
+	Value  string // "hour", "day", "month" or "revoked"
+	Chosen bool
+}
+
+// ConsentData is what a person is asked to allow.
+type ConsentData struct {
+	Layout
+	Action      string // where the form goes
+	App         string
+	Description string
+	Owner       string // who registered it; empty: an operator
+	Destination string // where the person is sent afterwards
+	Scopes      []ConsentScope
+	Lacks       []string // risks that none of the scopes has
+	Accounts    []ConsentAccount
+	Durations   []ConsentDuration
+	Problem     ConsentProblem // empty: none
+}
+
+var consentPage = page("consent.html")
+
+// Consent asks a person to allow an app access, or not.
+func Consent(d ConsentData) []byte { return write(consentPage, d) }
