@@ -19,7 +19,7 @@ import (
 )
 
 // A session that was stolen, without the password, makes and shows nothing.
-func TestStolenSessionCannotShowTradingTokens(t *testing.T) {
+func TestS2_3_StolenSessionCannotShowTradingTokens(t *testing.T) {
 	b := newDesk(t, nil)
 	alice := b.trader("alice")
 	made := alice.newShared("T1")
