@@ -1,6 +1,7 @@
 # make builds, runs, tests. Everything needs Go alone, apart from the race
-# detector of `make test` (a C compiler), its browser (Chromium) and `make run`
-# (bash, curl).
+# detector of `make test` (a C compiler), its browser (Chromium), `make run`
+# (bash, curl) and `make clients` (Node.js, Python, Java, Maven, curl), which
+# `make test` runs too.
 # `make help` lists the targets.
 
 GO        ?= go
@@ -25,7 +26,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash lint fuzz bench clean check-go check-cc check-chromium
+.PHONY: help build run test proof crash clients lint fuzz bench clean check-go check-cc check-chromium check-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -40,9 +41,10 @@ build: check-go ## Build bin/caddy and the demo API bin/exchange (the default)
 run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR choose where
 	@exec examples/quickstart/run.sh
 
-test: check-go check-cc check-chromium ## Run all tests with the race detector, then the proofs
+test: check-go check-cc check-chromium check-clients ## Run all tests with the race detector, then the proofs and the clients
 	@CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory proof
+	@$(MAKE) --no-print-directory clients
 
 # The proofs run the real binary; the race detector would watch only the tests.
 # They are never the same twice, hence not from Go's cache.
@@ -51,6 +53,30 @@ proof: check-go ## Prove it with the real binary: 100 kills, 20,000 revocations
 
 crash: check-go ## The crash proof alone, with 1,000 kills
 	@BEARER_KILLS=1000 CGO_ENABLED=0 $(GO) test -tags $(TAGS),proof -count 1 -timeout 2h -run Kill9 -v $(TESTFLAGS) ./proof
+
+# What a manifest names is installed beside it, where git does not look. The
+# stamp is younger than the manifest when that is done.
+CLIENT_LIBRARIES := clients/javascript/node_modules/.stamp clients/python/.venv/.stamp clients/java/lib/.stamp
+
+clients: check-go check-clients $(CLIENT_LIBRARIES) ## Run other people's OAuth libraries against the real binary
+	@CGO_ENABLED=0 $(GO) test -tags $(TAGS),clients -count 1 -parallel 8 -timeout 20m $(TESTFLAGS) ./clients
+
+clients/javascript/node_modules/.stamp: clients/javascript/package-lock.json
+	@echo "installing the libraries for JavaScript"
+	@cd clients/javascript && npm ci --silent
+	@touch $@
+
+clients/python/.venv/.stamp: clients/python/requirements.txt
+	@echo "installing the libraries for Python"
+	@python3 -m venv --clear clients/python/.venv
+	@clients/python/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+clients/java/lib/.stamp: clients/java/pom.xml
+	@echo "installing the libraries for Java"
+	@rm -rf clients/java/lib
+	@mvn --quiet --batch-mode -f $< dependency:copy-dependencies
+	@touch $@
 
 lint: $(GOLANGCI) ## Run the linters; the first time builds them
 	@$(GOLANGCI) run ./...
@@ -117,5 +143,18 @@ check-chromium:
 	done; \
 	echo "error: make test looks at the pages for people with Chromium, which was not found; install it, as with" >&2; \
 	echo "       sudo apt-get install --no-install-recommends chromium" >&2; exit 1
+
+# All that is missing at once, and not one thing after the other.
+check-clients:
+	@missing=; need() { missing="$$missing\n       $$1"; }; \
+	node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null || need 'Node.js 20 or newer (node)'; \
+	command -v npm >/dev/null || need 'npm'; \
+	python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || need 'Python 3.10 or newer with venv (python3, python3-venv)'; \
+	command -v javac >/dev/null && command -v keytool >/dev/null || need 'a JDK, 17 or newer (java, javac, keytool)'; \
+	command -v mvn >/dev/null || need 'Maven (mvn)'; \
+	command -v curl >/dev/null || need 'curl'; \
+	[ -z "$$missing" ] || { \
+		printf "error: make clients, and so make test, runs OAuth libraries of other languages; missing:$$missing\n" >&2; \
+		printf '       or test without them: make proof, and %s test -tags %s ./...\n' '$(GO)' '$(TAGS)' >&2; exit 1; }
 
 include xcaddy.mk

@@ -119,7 +119,7 @@ func setApp(c *adminCall) (any, error) {
 		return nil, err
 	}
 	return apps.edit(c, "set", "scopes were changed", func(tx *change, row *store.Client) error {
-		in.appFields.apply(row)
+		in.apply(row)
 		if err := checkApp(row); err != nil {
 			return refuse(http.StatusBadRequest, "%v", err)
 		}

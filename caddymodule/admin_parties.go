@@ -109,19 +109,25 @@ func (k *recordKind[R]) set(c *adminCall) (any, error) {
 	}
 	return k.edit(c, "set", "scopes were changed", func(tx *change, row *R) error {
 		f := k.fields(row)
-		if in.Name != nil {
-			*f.name = *in.Name
-		}
-		if in.Scopes == nil || slices.Equal(*f.scopes, *in.Scopes) {
-			return nil
-		}
-		taken := lessThan(*in.Scopes, *f.scopes)
-		*f.scopes = *in.Scopes
-		if taken && k.shares {
+		if in.Scopes != nil && k.shares && lessThan(*in.Scopes, *f.scopes) {
 			if err := tx.endKnownBeyond(c, f.id, *in.Scopes); err != nil {
 				return err
 			}
 		}
-		return tx.raise(k.rights.kind(taken), f.id)
+		return k.apply(tx, row, &in)
 	})
+}
+
+// apply puts a change into a record, and raises its rights if they change.
+func (k *recordKind[R]) apply(tx *change, row *R, in *partyChange) error {
+	f := k.fields(row)
+	if in.Name != nil {
+		*f.name = *in.Name
+	}
+	if in.Scopes == nil || slices.Equal(*f.scopes, *in.Scopes) {
+		return nil
+	}
+	taken := lessThan(*in.Scopes, *f.scopes)
+	*f.scopes = *in.Scopes
+	return tx.raise(k.rights.kind(taken), f.id)
 }

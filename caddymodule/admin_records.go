@@ -52,14 +52,14 @@ type recordKind[R any] struct {
 	// enabled has what gets more by a record that is enabled looked up again; nil:
 	// nothing that lives does.
 	enabled func(tx *change, id string) error
-	// shares tells that a record of this kind may know trading tokens, which end with
-	// it.
-	shares bool
 	// replaced does what has to follow when a record is changed, beyond what fields
 	// have in common; nil: nothing.
 	replaced func(tx *change, before, after *R) error
-	fields   func(*R) fields
-	show     func(store.Reader, *R) (record, error)
+	// shares tells that a record of this kind may know trading tokens, which end with
+	// it.
+	shares bool
+	fields func(*R) fields
+	show   func(store.Reader, *R) (record, error)
 }
 
 // fields are what records of all kinds have; those that a kind lacks are nil.

@@ -19,9 +19,9 @@ import (
 //		signing_algorithm      ES256|EdDSA|PS256|RS256
 //		signing_key_rotation   <duration>|off
 //		signing_key            file <path>
-//		trading_tokens         <scope> [<scope>…]
 //		login                  local
 //		login                  oidc <url> { … }
+//		trading_tokens         <scope> [<scope>…]
 //		account <id> {
 //			kind bank|trading
 //			name <text>
@@ -63,11 +63,11 @@ import (
 //     (PS256, or RS256 by signing_algorithm). Its owner alone may read it. Another
 //     file, or another key in it, is taken over by a reload and signs at once.
 //     Not together with signing_key_rotation.
+//   - login: how people sign in: with passwords (local, the default), or at an
+//     OpenID provider, whose block is described there (Login.options).
 //   - trading_tokens: developers of a trading account may make refresh tokens of the
 //     account, which they share and which carry these scopes at most. Without it
 //     there are none: who takes it away revokes all that there were.
-//   - login: how people sign in: with passwords (local, the default), or at an
-//     OpenID provider, whose block is described there (Login.options).
 //   - account: an account that the gated API knows by this id. Its kind is bank
 //     if it is not given.
 //   - service_account: a program that owns accounts. scopes is the most that it
@@ -104,8 +104,8 @@ func (e *Environment) options() []option {
 		text("signing_algorithm", "ES256|EdDSA|PS256|RS256", &e.SigningAlgorithm),
 		{name: "signing_key_rotation", args: "<duration>|off", read: e.readKeyRotation},
 		text("signing_key", "file <path>", &e.SigningKeyFile),
-		list("trading_tokens", "<scope> [<scope>…]", &e.TradingTokens),
 		{name: "login", args: "oidc|local [<url>]", read: e.readLogin},
+		list("trading_tokens", "<scope> [<scope>…]", &e.TradingTokens),
 		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
 		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
 		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},

@@ -62,13 +62,12 @@ type Environment struct {
 	// changes is taken over by a reload.
 	SigningKeyFile string `json:"signing_key_file,omitempty"`
 
+	// The OpenID provider that signs people in. Default: they have passwords here.
+	Login *Login `json:"login,omitempty"`
 	// What trading tokens carry at most: refresh tokens of trading accounts, which the
 	// developers of an account share. Without it there are none, and those that there
 	// were are revoked. Default: none.
 	TradingTokens []string `json:"trading_tokens,omitempty"`
-
-	// The OpenID provider that signs people in. Default: they have passwords here.
-	Login *Login `json:"login,omitempty"`
 
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,

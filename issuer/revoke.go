@@ -31,7 +31,9 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	if err := i.revokeToken(x, f["token"]); err != nil {
 		return response{}, err
 	}
-	return response{status: http.StatusOK}, nil
+	// RFC 7009 §2.2 has clients ignore the body. Some look at its type before
+	// they do, and take anything but JSON for an error.
+	return response{status: http.StatusOK, contentType: "application/json"}, nil
 }
 
 // readTokenCall reads a call that is about one token (RFC 7009 §2.1, RFC 7662

@@ -15,7 +15,7 @@ func TestRFC7009_AccessTokenDiesAlone(t *testing.T) {
 	tokens := b.tokens()
 	b.wantVerdict(tokens.access, token.Live)
 	got := b.do(revokeCall(tokens.access)).ok(t)
-	if got.body != "" || got.header.Get("Cache-Control") != "no-store" {
+	if got.body != "" || got.header.Get("Cache-Control") != "no-store" || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("body %q, header %v", got.body, got.header)
 	}
 	b.wantVerdict(tokens.access, token.Revoked)

@@ -50,7 +50,7 @@ func (i *Issuer) secure() bool { return strings.HasPrefix(i.url, "https://") }
 
 // cookie makes a session's cookie; one with an empty value ends it.
 func (i *Issuer) cookie(raw string) string {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // Secure is set wherever browsers come by https
 		Name: i.sessionCookie(), Value: raw, Path: "/",
 		Secure: i.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode, // a redirect from an app must find it
 	}

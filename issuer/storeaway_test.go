@@ -92,7 +92,7 @@ func TestEveryEndpointWithTheStoreAway(t *testing.T) {
 	for _, e := range endpoints() {
 		t.Run(strings.Trim(e.pattern, "/"), func(t *testing.T) {
 			st := new(truant)
-			b := newBank(t, func(b *bank) {
+			b := newMatrix(t, func(b *bank) {
 				b.wrap = func(there store.Store) store.Store { st.Store = there; return st }
 			})
 			undisturbed := b.rowsAdded(func() { b.do(e.call(b)).success(t) })

@@ -170,5 +170,8 @@ func (a *answer) wantPage(t testing.TB, status int, says string) *answer {
 	if !strings.Contains(text, says) {
 		t.Errorf("the page says %q, want %q in it", strings.Join(strings.Fields(text), " "), says)
 	}
+	if status != http.StatusOK && sharedValue.MatchString(a.body) {
+		t.Errorf("the page shows a trading token: %s", a.body)
+	}
 	return a
 }

@@ -16,9 +16,10 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	_ "github.com/caddy-bearer/caddy-bearer/caddymodule"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
+
+	_ "github.com/caddy-bearer/caddy-bearer/caddymodule"
 )
 
 // asCaddy makes the test binary be Caddy: the server is a process of its own.

@@ -165,6 +165,9 @@ func TestSnippetsOfTheDocumentsAreAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, document := range append([]string{root + "/README.md"}, documents...) {
+		if filepath.Base(document) == "clients.md" {
+			continue // whole programs, which the tests of the room clients run
+		}
 		source, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)
