@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -329,4 +330,54 @@ func TestTradingIsOffWithoutTheOption(t *testing.T) {
 		}
 	}
 	b.do(formCall(pathRevoke, "", "token", "x", "client_id", "trading-account")).wantError(t, 401, "invalid_client")
+}
+
+// The way through the sign-in page, as a browser goes it.
+func TestS2_3_PasswordIsAskedForAgain(t *testing.T) {
+	b := newDesk(t, nil)
+	hash, err := token.HashPassword(alicePassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.update(func(tx store.Writer) error {
+		p := b.principal("alice", "", store.User, "read:accounts", "all:eft")
+		p.SecretHash = hash
+		return tx.PutPrincipal(p)
+	})
+	v := b.signedIn("alice", alicePassword)
+	page := pathTradingTokens + "?account=T1"
+	v.post(page, "csrf", v.csrf(), "account", "T1").wantRedirect(t, page)
+	id := liveRow.FindStringSubmatch(v.get(page).body)[1]
+
+	b.clock.advance(stepUpLife + time.Second)
+	show := pathTradingShow + "?account=T1"
+	asked := v.post(show, "csrf", v.csrf(), "token", id)
+	asked.wantSignIn(t, show, true)
+	if form := v.get(asked.header.Get("Location")).ok(t); !strings.Contains(form.body, `type="password"`) {
+		t.Errorf("no password is asked for: %s", form.body)
+	}
+	v.post(show, "csrf", v.csrf(), "token", id).wantSignIn(t, show, true)
+	wrong := v.post(pathLogin, "user", "alice", "password", "wrong", "next", show, "confirm", "1", "csrf", v.csrf())
+	if wrong.status == 303 {
+		t.Fatalf("a wrong password leads to %v", wrong.header)
+	}
+	v.post(show, "csrf", v.csrf(), "token", id).wantSignIn(t, show, true)
+	v.post(pathLogin, "user", "alice", "password", alicePassword, "next", show, "confirm", "1", "csrf", v.csrf()).wantRedirect(t, show)
+	v.get(show).wantRedirect(t, page)
+	if got := v.post(show, "csrf", v.csrf(), "token", id).ok(t); !sharedValue.MatchString(got.body) {
+		t.Errorf("%s", got.body)
+	}
+}
+
+func TestS2_10_SealedCopyIsDestroyedAtExpiry(t *testing.T) {
+	b := newDesk(t, nil)
+	made := b.trader("alice").newShared("T1")
+	b.clock.advance(366 * 24 * time.Hour)
+	if _, err := b.store.Collect(context.Background(), store.Collect{Environment: b.env, Now: b.clock.Now(), Keep: 48 * time.Hour, Limit: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if row := b.sharedRow(made.id); row.Sealed != nil || row.Status != token.SharedExpired {
+		t.Errorf("%+v", row)
+	}
+	b.trader("alice").show(made.id).wantTold(t, 410, "expired")
 }
