@@ -85,20 +85,14 @@ type knownToken struct {
 // knownTokens lists the trading tokens that a user made or was shown, and that live:
 // those of one account, or of all if that is empty.
 func knownTokens(tx store.Reader, env store.Environment, user, account string, now time.Time) (known []knownToken, err error) {
-	rows, err := tx.KnownTokens(env, user)
-	if err != nil {
-		return nil, err
-	}
+	rows, err := token.SharedKnownTo(tx, env, user, now)
 	for i := range rows {
-		t, grant, err := token.SharedToken(tx, env, rows[i].ID, now)
-		if err != nil {
-			return nil, err
-		}
-		if t.Status == token.SharedLive && (account == "" || slices.Contains(grant.Accounts, account)) {
-			known = append(known, knownToken{t.ID, grant.Principal, grant})
+		t := &rows[i]
+		if t.Status == token.SharedLive && (account == "" || account == t.Grant.Principal) {
+			known = append(known, knownToken{t.ID, t.Grant.Principal, t.Grant})
 		}
 	}
-	return known, nil
+	return known, err
 }
 
 // endShared revokes trading tokens because a user knows their value who shall not

@@ -25,7 +25,7 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	if err := i.identifyRevoker(x, f); err != nil {
+	if _, err := i.identifyClient(x, f); err != nil {
 		return response{}, err
 	}
 	if err := i.revokeToken(x, f["token"]); err != nil {
@@ -34,16 +34,6 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	// RFC 7009 §2.2 has clients ignore the body. Some look at its type before
 	// they do, and take anything but JSON for an error.
 	return response{status: http.StatusOK, contentType: "application/json"}, nil
-}
-
-// identifyRevoker finds out who asks.
-func (i *Issuer) identifyRevoker(x *exchange, f form) error {
-	if i.asTradingClient(x.Request, f) {
-		x.client = store.TradingClient
-		return nil
-	}
-	_, err := i.identifyClient(x, f)
-	return err
 }
 
 // readTokenCall reads a call that is about one token (RFC 7009 §2.1, RFC 7662

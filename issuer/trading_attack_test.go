@@ -19,7 +19,7 @@ import (
 )
 
 // A session that was stolen, without the password, makes and shows nothing.
-func TestStolenSessionCannotShowTradingTokens(t *testing.T) {
+func TestS2_3_StolenSessionCannotShowTradingTokens(t *testing.T) {
 	b := newDesk(t, nil)
 	alice := b.trader("alice")
 	made := alice.newShared("T1")
@@ -82,10 +82,10 @@ func TestForgedFormsChangeNoTradingToken(t *testing.T) {
 			"from another origin":  c.with("Origin", "https://evil.test"),
 			"from a nameless site": c.with("Origin", "null"),
 		} {
-			t.Run(path+" "+name, func(t *testing.T) { b.do(forged).wantPage(t, 403, "") })
+			t.Run(path+" "+name, func(t *testing.T) { b.do(forged).wantTold(t, 403, "") })
 		}
 		t.Run(path+" as JSON", func(t *testing.T) {
-			b.do(c.with("Content-Type", "application/json")).wantPage(t, 400, "Content-Type")
+			b.do(c.with("Content-Type", "application/json")).wantTold(t, 400, "Content-Type")
 		})
 	}
 	if created, shown := b.events("token.create"), b.events("token.show"); len(created) != 1 || len(shown) != 1 {
@@ -119,14 +119,14 @@ func TestTradingTokensOfOthersAreNotThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := carol.revokeToken(id)
-			got.wantPage(t, 404, "no such token")
+			got.wantTold(t, 404, "no such token")
 			if got.body != unknown.body {
 				t.Errorf("it can be told from one that is not there:\n%s\n%s", got.body, unknown.body)
 			}
 		})
 	}
-	carol.show(made.id).wantPage(t, 404, "no such token")
-	b.trader("dave").show(made.id).wantPage(t, 404, "no such token") // he has the account in part
+	carol.show(made.id).wantTold(t, 404, "no such token")
+	b.trader("dave").show(made.id).wantTold(t, 404, "no such token") // he has the account in part
 	b.mint(made.raw)
 }
 
@@ -141,8 +141,8 @@ func TestS2_1_NothingOfOneEnvironmentIsGoodInTheOther(t *testing.T) {
 	production.do(tradingCall(made.raw)).wantError(t, 400, "invalid_grant")
 	sandbox.do(tradingCall(live.raw)).wantError(t, 400, "invalid_grant")
 	// An id of the other environment is one that is not there.
-	production.trader("alice").show(made.id).wantPage(t, 404, "no such token")
-	production.trader("alice").revokeToken(made.id).wantPage(t, 404, "no such token")
+	production.trader("alice").show(made.id).wantTold(t, 404, "no such token")
+	production.trader("alice").revokeToken(made.id).wantTold(t, 404, "no such token")
 	if _, err := production.authority.Check(sandbox.mint(made.raw)); err == nil {
 		t.Error("an access token of the sandbox is good in production")
 	}
@@ -242,23 +242,23 @@ func TestShowIsRateLimitedByUser(t *testing.T) {
 		bob.show(made.id).ok(t)
 	}
 	refused := bob.show(made.id)
-	refused.wantPage(t, 429, "too many tokens")
+	refused.wantTold(t, 429, "too many tokens")
 	if refused.header.Get("Retry-After") != "360" {
 		t.Errorf("Retry-After: %s", refused.header.Get("Retry-After"))
 	}
 	if shown := b.events("token.show"); len(shown) != showsPerHour+1 {
 		t.Errorf("audit trail: %d rows", len(shown))
 	}
-	b.trader("bob").show(token.NewID()).wantPage(t, 429, "too many tokens") // another session is the same user
+	b.trader("bob").show(token.NewID()).wantTold(t, 429, "too many tokens") // another session is the same user
 	b.trader("alice").show(made.id).ok(t)
 	b.clock.advance(6 * time.Minute)
 	b.trader("bob").show(made.id).ok(t)
-	b.trader("bob").show(made.id).wantPage(t, 429, "too many tokens")
+	b.trader("bob").show(made.id).wantTold(t, 429, "too many tokens")
 	b.clock.advance(10 * time.Hour)
 	for range showsPerHour { // and not what was left over of ten hours
 		b.trader("bob").show(made.id).ok(t)
 	}
-	b.trader("bob").show(made.id).wantPage(t, 429, "too many tokens")
+	b.trader("bob").show(made.id).wantTold(t, 429, "too many tokens")
 }
 
 // Guessing is slowed down by address; a neighbour whose token is a real one goes on.
@@ -394,7 +394,7 @@ func TestAccountsWhoseIDIsTaken(t *testing.T) {
 			return tx.PutAccount(store.Account{Environment: b.env, ID: id, Kind: store.Trading, Status: store.Active, Created: b.clock.Now()})
 		})
 		b.bind("alice", id, store.Full)
-		b.trader("alice").create(id).wantPage(t, 409, "could not be told apart")
+		b.trader("alice").create(id).wantTold(t, 409, "could not be told apart")
 	}
 }
 
@@ -417,8 +417,8 @@ func TestDisabledAccountMakesNoTokens(t *testing.T) {
 	})
 	b.wantVerdict(access, token.Revoked)
 	b.do(tradingCall(made.raw)).wantError(t, 400, "invalid_grant")
-	alice.create("T1").wantPage(t, 409, "disabled")
-	alice.show(made.id).wantPage(t, 410, "revoked")
+	alice.create("T1").wantTold(t, 409, "disabled")
+	alice.show(made.id).wantTold(t, 410, "revoked")
 	if row := b.sharedRow(made.id); row.Status != token.SharedEnded || row.Sealed != nil {
 		t.Errorf("%+v", row)
 	}

@@ -143,6 +143,17 @@ func (b *bank) mint(raw string) string {
 	return b.do(tradingCall(raw)).ok(b).field(b, "access_token")
 }
 
+// wantTold checks that a person is told what is wrong by a page.
+func (a *answer) wantTold(t testing.TB, status int, says string) {
+	t.Helper()
+	if a.status != status || !strings.Contains(a.body, says) || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		t.Fatalf("got %d %s, want a page with %d and %q", a.status, a.body, status, says)
+	}
+	if a.header.Get("Cache-Control") != "no-store" || sharedValue.MatchString(a.body) {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+}
+
 // wantSignIn checks that a person is sent to the sign-in page, and from there to next.
 func (a *answer) wantSignIn(t testing.TB, next string, confirm bool) {
 	t.Helper()

@@ -52,11 +52,3 @@ func (i *Issuer) revocableHere(raw string) error {
 	}
 	return nil
 }
-
-// asTradingClient reports whether a revocation comes from a program that uses a
-// trading token. It has no credentials, as any public client (RFC 7009 §2.1): it
-// names itself, and that it holds the access token is all that it can prove.
-func (i *Issuer) asTradingClient(r *http.Request, f form) bool {
-	return len(i.tradingScopes) > 0 && f["client_id"] == store.TradingClient &&
-		f["client_secret"] == "" && f["client_assertion"] == "" && len(r.Header.Values("Authorization")) == 0
-}

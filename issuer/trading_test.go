@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -28,12 +29,12 @@ func TestS2_2_CreatedByADeveloperForABoundAccount(t *testing.T) {
 		{"dave", "TR01", "it is a bank account"},
 		{"alice", "T9", "there is no such account"},
 	} {
-		b.trader(test.user).create(test.account).wantPage(t, 403, "open in full")
+		b.trader(test.user).create(test.account).wantTold(t, 403, "open in full")
 	}
 	for _, account := range []string{"T3", "TR01", "T9"} {
-		b.trader("alice").get(pathTradingTokens+"?account="+account).wantPage(t, 403, "open in full")
+		b.trader("alice").get(pathTradingTokens+"?account="+account).wantTold(t, 403, "open in full")
 	}
-	b.trader("dave").get(pathTradingTokens+"?account=T1").wantPage(t, 403, "open in full")
+	b.trader("dave").get(pathTradingTokens+"?account=T1").wantTold(t, 403, "open in full")
 	if rows := b.events("token.create"); len(rows) != 1 {
 		t.Errorf("something was created: %+v", rows)
 	}
@@ -54,10 +55,10 @@ func TestS2_2_NobodyGetsMoreByATokenThanHeMayDoHimself(t *testing.T) {
 	if got := b.do(tradingCall(small.raw)).ok(t).field(t, "scope"); got != "read:accounts read:eft" {
 		t.Errorf("bob's token carries %q", got)
 	}
-	b.trader("carol").create("T3").wantPage(t, 403, "nothing yourself")
+	b.trader("carol").create("T3").wantTold(t, 403, "nothing yourself")
 
 	large := b.trader("alice").newShared("T1")
-	b.trader("bob").show(large.id).wantPage(t, 403, "more than you may do")
+	b.trader("bob").show(large.id).wantTold(t, 403, "more than you may do")
 	if got := b.trader("bob").revokeToken(large.id); got.status != 303 {
 		t.Errorf("but he may revoke it: %d %s", got.status, got.body)
 	}
@@ -135,7 +136,7 @@ func TestS2_4_OneCalendarYearAndNoAccessTokenOutlivesIt(t *testing.T) {
 	b.clock.advance(time.Second)
 	b.do(tradingCall(made.raw)).wantError(t, 400, "invalid_grant")
 	alice := b.trader("alice")
-	alice.show(made.id).wantPage(t, 410, "expired")
+	alice.show(made.id).wantTold(t, 410, "expired")
 	if page := alice.get(pathTradingTokens + "?account=T1").ok(t); !strings.Contains(page.body, "<td>Revoked</td>") || strings.Contains(page.body, "Revoke token</button></td>") {
 		t.Errorf("%s", page.body)
 	}
@@ -191,7 +192,7 @@ func TestS2_9_LateBindingSeesOlderTokens(t *testing.T) {
 	b := newDesk(t, nil)
 	first, second := b.trader("alice").newShared("T1"), b.trader("bob").newShared("T1")
 	carol := b.trader("carol")
-	carol.get(pathTradingTokens+"?account=T1").wantPage(t, 403, "open in full")
+	carol.get(pathTradingTokens+"?account=T1").wantTold(t, 403, "open in full")
 	b.bind("carol", "T1", store.Full)
 	for _, user := range []string{"alice", "bob", "carol"} {
 		if got := b.trader(user).listed("T1"); !slices.Equal(got, []string{second.id, first.id}) {
@@ -209,7 +210,7 @@ func TestS2_9_LateBindingSeesOlderTokens(t *testing.T) {
 		t.Errorf("left: %v", got)
 	}
 	b.bind("carol", "T1", store.Partial, "read:accounts")
-	carol.get(pathTradingTokens+"?account=T1").wantPage(t, 403, "open in full")
+	carol.get(pathTradingTokens+"?account=T1").wantTold(t, 403, "open in full")
 }
 
 func TestS2_10_ShowOpensTheSealedCopyLater(t *testing.T) {
@@ -248,7 +249,7 @@ func TestS2_10_ShowOpensTheSealedCopyLater(t *testing.T) {
 	if left := b.sharedRow(id); left.Sealed != nil || left.Status != token.SharedRevoked {
 		t.Errorf("after the revocation: %+v", left)
 	}
-	b.trader("bob").show(id).wantPage(t, 410, "revoked")
+	b.trader("bob").show(id).wantTold(t, 410, "revoked")
 }
 
 func TestS2_11_S2_12_RevocationEndsAccessTokensForGood(t *testing.T) {
@@ -329,4 +330,54 @@ func TestTradingIsOffWithoutTheOption(t *testing.T) {
 		}
 	}
 	b.do(formCall(pathRevoke, "", "token", "x", "client_id", "trading-account")).wantError(t, 401, "invalid_client")
+}
+
+// The way through the sign-in page, as a browser goes it.
+func TestS2_3_PasswordIsAskedForAgain(t *testing.T) {
+	b := newDesk(t, nil)
+	hash, err := token.HashPassword(alicePassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.update(func(tx store.Writer) error {
+		p := b.principal("alice", "", store.User, "read:accounts", "all:eft")
+		p.SecretHash = hash
+		return tx.PutPrincipal(p)
+	})
+	v := b.signedIn("alice", alicePassword)
+	page := pathTradingTokens + "?account=T1"
+	v.post(page, "csrf", v.csrf(), "account", "T1").wantRedirect(t, page)
+	id := liveRow.FindStringSubmatch(v.get(page).body)[1]
+
+	b.clock.advance(stepUpLife + time.Second)
+	show := pathTradingShow + "?account=T1"
+	asked := v.post(show, "csrf", v.csrf(), "token", id)
+	asked.wantSignIn(t, show, true)
+	if form := v.get(asked.header.Get("Location")).ok(t); !strings.Contains(form.body, `type="password"`) {
+		t.Errorf("no password is asked for: %s", form.body)
+	}
+	v.post(show, "csrf", v.csrf(), "token", id).wantSignIn(t, show, true)
+	wrong := v.post(pathLogin, "user", "alice", "password", "wrong", "next", show, "confirm", "1", "csrf", v.csrf())
+	if wrong.status == 303 {
+		t.Fatalf("a wrong password leads to %v", wrong.header)
+	}
+	v.post(show, "csrf", v.csrf(), "token", id).wantSignIn(t, show, true)
+	v.post(pathLogin, "user", "alice", "password", alicePassword, "next", show, "confirm", "1", "csrf", v.csrf()).wantRedirect(t, show)
+	v.get(show).wantRedirect(t, page)
+	if got := v.post(show, "csrf", v.csrf(), "token", id).ok(t); !sharedValue.MatchString(got.body) {
+		t.Errorf("%s", got.body)
+	}
+}
+
+func TestS2_10_SealedCopyIsDestroyedAtExpiry(t *testing.T) {
+	b := newDesk(t, nil)
+	made := b.trader("alice").newShared("T1")
+	b.clock.advance(366 * 24 * time.Hour)
+	if _, err := b.store.Collect(context.Background(), store.Collect{Environment: b.env, Now: b.clock.Now(), Keep: 48 * time.Hour, Limit: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if row := b.sharedRow(made.id); row.Sealed != nil || row.Status != token.SharedExpired {
+		t.Errorf("%+v", row)
+	}
+	b.trader("alice").show(made.id).wantTold(t, 410, "expired")
 }

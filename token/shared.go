@@ -67,6 +67,40 @@ func SharedTokens(tx store.Reader, env store.Environment, account string, now ti
 	return list, nil
 }
 
+// KnownShared is a shared refresh token whose value somebody knows.
+type KnownShared struct {
+	Shared
+
+	Grant store.Grant
+}
+
+// SharedKnownTo lists the shared refresh tokens that a principal made or was shown,
+// of whichever account, oldest first. Errors are those of the store.
+func SharedKnownTo(tx store.Reader, env store.Environment, principal string, now time.Time) ([]KnownShared, error) {
+	rows, err := tx.KnownTokens(env, principal)
+	if err != nil {
+		return nil, err
+	}
+	grounds := map[string]ground{}
+	list := make([]KnownShared, len(rows))
+	for i := range rows {
+		grant, err := tx.Grant(env, rows[i].Grant)
+		if err != nil {
+			return nil, err
+		}
+		g, read := grounds[grant.Principal]
+		if !read {
+			if g, err = sharedGround(tx, env, grant.Principal); err != nil {
+				return nil, err
+			}
+			grounds[grant.Principal] = g
+		}
+		one := store.AccountToken{Token: rows[i], Ended: grant.Revoked, Reason: grant.Reason, Epoch: grant.Epoch}
+		list[i] = KnownShared{Shared{one, g.status(&one, now)}, grant}
+	}
+	return list, nil
+}
+
 // SharedToken reads one shared refresh token by its id, with its sealed copy, its
 // grant and its state. ErrNotFound: there is none of that class.
 func SharedToken(tx store.Reader, env store.Environment, id string, now time.Time) (Shared, store.Grant, error) {
