@@ -1,5 +1,0 @@
-//go:build !race
-
-package issuer
-
-const raceDetector = false

@@ -1,6 +1,0 @@
-//go:build race
-
-package issuer
-
-// raceDetector tells that time means nothing: everything is several times slower.
-const raceDetector = true
