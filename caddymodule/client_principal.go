@@ -83,6 +83,7 @@ func principalNamed(tx store.Reader, env store.Environment, id string) (string, 
 // principalWords are the kinds of principal in messages.
 var principalWords = map[store.PrincipalKind]string{
 	store.User: "user", store.Service: "service account", store.ClientPrincipal: "client",
+	store.AccountPrincipal: "trading account",
 }
 
 // rivalOf names what has an id that a principal of a kind must not have then: a

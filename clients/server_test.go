@@ -27,7 +27,7 @@ import (
 const tags = "nobadger,nomysql,nopgx"
 
 // patience bounds every wait for something that must happen.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // workshop is the folder for what is built.
 var workshop string

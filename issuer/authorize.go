@@ -38,7 +38,7 @@ func (i *Issuer) authorize(x *exchange) (response, error) {
 	if x.Method == http.MethodPost {
 		return i.consentDecision(x, a, p, o)
 	}
-	return i.consentPage(x, a, p, o, ""), nil
+	return i.consentPage(x, a, p, o, nil, ""), nil
 }
 
 // withoutAsking answers who wants no page to be shown (OpenID Connect Core 1.0

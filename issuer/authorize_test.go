@@ -489,6 +489,37 @@ func TestConsentListsTheWorstFirst(t *testing.T) {
 	}
 }
 
+// A form with something missing comes back as it was sent.
+func TestConsentPageKeepsWhatWasChosen(t *testing.T) {
+	b := newPeople(t)
+	w := b.asUser(adaID)
+	csrf := w.csrf(query(appID))
+	page := w.send(query(appID), csrf, "decision", "allow", "account:A2", "on").body
+	if !strings.Contains(page, `name="account:A2" value="on" checked`) || strings.Contains(page, `name="account:A1" value="on" checked`) {
+		t.Errorf("the account that was ticked is not:\n%s", page)
+	}
+	page = w.send(query(appID), csrf, "decision", "allow", "duration", "hour").body
+	if !strings.Contains(page, `value="hour" checked`) || strings.Contains(page, `value="month" checked`) {
+		t.Errorf("the duration that was chosen is not:\n%s", page)
+	}
+}
+
+// People see where they go on to, in words for what is on their own device.
+func TestConsentPageSaysWhereItLeads(t *testing.T) {
+	b := newPeople(t)
+	w := b.asUser(adaID)
+	for uri, says := range map[string]string{
+		"http://127.0.0.1:4711/cb": "a program on this device ( 127.0.0.1:4711 )",
+		"http://[::1]:4711/cb":     "a program on this device ( [::1]:4711 )",
+		"com.example.app:/cb":      "an app on this device ( com.example.app )",
+	} {
+		text := strings.Join(strings.Fields(html.UnescapeString(tags.ReplaceAllString(w.ask(query(nativeID, "redirect_uri", uri)).body, " "))), " ")
+		if !strings.Contains(text, says) {
+			t.Errorf("%s: the page says %q, want %q in it", uri, text, says)
+		}
+	}
+}
+
 // How long the app keeps access is for the person to say.
 func TestConsentDuration(t *testing.T) {
 	b := newPeople(t)

@@ -110,11 +110,11 @@ func (i *Issuer) allow(x *exchange, a *authorization, p *person, o *offer, f for
 	}
 	switch {
 	case len(o.scopes) == 0:
-		return i.consentPage(x, a, p, o, pages.NothingToAllow), nil
+		return i.consentPage(x, a, p, o, f, pages.NothingToAllow), nil
 	case !known:
-		return i.consentPage(x, a, p, o, pages.NoDuration), nil
+		return i.consentPage(x, a, p, o, f, pages.NoDuration), nil
 	case len(o.open) > 0 && len(picked) == 0:
-		return i.consentPage(x, a, p, o, pages.NoAccount), nil
+		return i.consentPage(x, a, p, o, f, pages.NoAccount), nil
 	}
 	raw, hash := i.keyring.NewOpaque(token.ClassCode)
 	grant := store.Grant{
@@ -144,17 +144,19 @@ func (i *Issuer) allow(x *exchange, a *authorization, p *person, o *offer, f for
 // because a form that repeats one is refused.
 func accountField(id string) string { return "account:" + id }
 
-// consentPage asks. A problem is what was wrong with the form that was sent.
-func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer, problem pages.ConsentProblem) response {
+// consentPage asks. A problem is what was wrong with the form that was sent, whose
+// choices are kept.
+func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer, sent form, problem pages.ConsentProblem) response {
 	d := pages.ConsentData{
 		Layout: i.layoutFor("Allow access", p), Action: x.URL.RequestURI(), Problem: problem,
 		App: shownText(nameOf(&a.client), maxShownName), Description: shownText(a.client.Description, maxShownText),
-		Owner: shownText(o.owner, maxShownName), Destination: destination(a.redirectURI),
-		Scopes: i.shownScopes(o.scopes), Accounts: shownAccounts(i.policy(), o.open),
+		Owner:  shownText(o.owner, maxShownName),
+		Scopes: i.shownScopes(o.scopes), Accounts: shownAccounts(i.policy(), o.open, sent),
 	}
+	d.Destination, d.Leads = destination(a.redirectURI)
 	d.Lacks = lacking(d.Scopes)
 	for _, duration := range consentDurations {
-		d.Durations = append(d.Durations, pages.ConsentDuration{Value: duration.value, Chosen: duration.value == usualDuration})
+		d.Durations = append(d.Durations, pages.ConsentDuration{Value: duration.value, Chosen: duration.value == cmp.Or(sent["duration"], usualDuration)})
 	}
 	status := http.StatusOK
 	if problem != "" {
@@ -222,13 +224,13 @@ func lacking(scopes []pages.ConsentScope) []string {
 
 // shownAccounts are the tick-boxes. One alone is ticked already; of several the
 // person chooses.
-func shownAccounts(p *policy.Policy, open []store.Standpoint) []pages.ConsentAccount {
+func shownAccounts(p *policy.Policy, open []store.Standpoint, sent form) []pages.ConsentAccount {
 	shown := make([]pages.ConsentAccount, len(open))
 	for k := range open {
 		account, binding := &open[k].Account, &open[k].Binding
 		shown[k] = pages.ConsentAccount{
 			Field: accountField(account.ID), ID: account.ID, Name: shownText(account.Name, maxShownName),
-			Ticked: len(open) == 1, Partial: binding.Access == store.Partial,
+			Ticked: len(open) == 1 || sent[accountField(account.ID)] != "", Partial: binding.Access == store.Partial,
 		}
 		for _, name := range visible(p, binding.Scopes) {
 			scope, _ := p.Scope(name)

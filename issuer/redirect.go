@@ -2,9 +2,11 @@ package issuer
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
@@ -112,15 +114,17 @@ func webOrigin(u *url.URL) string {
 	return ""
 }
 
-// destination is where a redirect URI leads, in a form that people can judge:
-// the host, or the scheme of an app on their device.
-func destination(uri string) string {
+// destination is where a redirect URI leads, in a form that people can judge: a
+// host, or the scheme of an app on their device.
+func destination(uri string) (name string, leads pages.Leads) {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil:
-		return ""
-	case u.Scheme == "https" || u.Scheme == "http":
-		return u.Host
+		return "", pages.ToSite
+	case u.Scheme != "https" && u.Scheme != "http":
+		return u.Scheme, pages.ToApp
+	case slices.Contains(loopbackHosts, u.Hostname()):
+		return u.Host, pages.ToProgram
 	}
-	return u.Scheme + ":"
+	return u.Host, pages.ToSite
 }

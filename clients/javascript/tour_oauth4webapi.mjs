@@ -6,7 +6,11 @@ import {
   accounts, orders, step, status, expired, authorize,
 } from './tour.mjs'
 
-const issuer = new URL(ISSUER)
+// Who knows the API alone is told where the issuer is (RFC 9728), and there all else (RFC 8414).
+const api = new URL(API)
+const resource = await oauth.processResourceDiscoveryResponse(api, await oauth.resourceDiscoveryRequest(api))
+assert.deepEqual(resource.authorization_servers, [ISSUER])
+const issuer = new URL(resource.authorization_servers[0])
 const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, {algorithm: 'oauth2'}))
 step('discover')
 

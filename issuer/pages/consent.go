@@ -10,6 +10,16 @@ const (
 	NothingToAllow ConsentProblem = "nothing"  // there is nothing that the person could allow
 )
 
+// Leads is what stands at the place to which a person goes on.
+type Leads string
+
+// What there may be.
+const (
+	ToSite    Leads = "site"    // a site, by its host
+	ToProgram Leads = "program" // a program that listens on the person's machine, by its address
+	ToApp     Leads = "app"     // an app that has a scheme of its own
+)
+
 // ConsentScope is one right in words.
 type ConsentScope struct {
 	Name     string
@@ -42,6 +52,7 @@ type ConsentData struct {
 	Description string
 	Owner       string // who registered it; empty: an operator
 	Destination string // where the person is sent afterwards
+	Leads       Leads
 	Scopes      []ConsentScope
 	Lacks       []string // risks that none of the scopes has
 	Accounts    []ConsentAccount

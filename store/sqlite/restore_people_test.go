@@ -116,6 +116,19 @@ func TestReplayDestroysTheCopiesOfWhatItKills(t *testing.T) {
 	}
 }
 
+func TestReplayDestroysAllCopiesOfAPartyThatItKills(t *testing.T) {
+	for kind, target := range map[store.Kind]string{store.KindPrincipal: "ann", store.KindClient: "app"} {
+		path, backup, since := lostPeople(t, func(s *Store) error { return revokeOf(s, kind, target) })
+		s, _ := restored(t, Restoration{From: backup, Path: path, Choice: Replay, Revocations: since})
+		if left := texts(t, s, sealedTokens); len(left) != 0 {
+			t.Errorf("%s: copies are left of %q", kind, left)
+		}
+		if err := present(s, "lives"); !errors.Is(err, store.ErrRevoked) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
 // Nobody knows who has signed out since.
 func TestReplayEndsAllSessions(t *testing.T) {
 	path, backup, since := lostPeople(t, func(s *Store) error {
