@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -211,6 +212,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.crossOrigin(i.handle("revoke", post, i.revoke)))
+	mux.Handle(cmp.Or(base, "/{$}"), i.handlePage("home", getHeadOrPost, i.home))
 	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
 	if i.upstream != nil {
 		mux.Handle(base+pathCallback, i.handlePage("login.callback", []string{http.MethodGet}, i.callback))

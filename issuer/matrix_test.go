@@ -81,6 +81,8 @@ func endpoints() []endpoint {
 			good: func(b *bank) call { return selfCall(b.tokens().access) }},
 		{pattern: pathAuthorize, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
 			good: func(b *bank) call { return b.sessionOf(adaID).consent(query(appID)) }},
+		{pattern: "/{$}", path: "/", methods: pageMethods, speaks: speaksPage,
+			good: func(b *bank) call { return b.sessionOf("alice").get("/") }},
 		{pattern: pathLogin, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"user", "password"},
 			good: func(*bank) call {
 				return formCall(pathLogin, "", "user", "alice", "password", "password of alice").with("Sec-Fetch-Site", "same-origin")

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"net/url"
 	"path"
 	"strings"
@@ -54,12 +55,15 @@ func (i *Issuer) signInURL(next string, confirm bool) string {
 // maxNext is the longest address that the sign-in page leads to, in bytes.
 const maxNext = 8 << 10
 
+// firstPage is where people begin.
+func (i *Issuer) firstPage() string { return cmp.Or(i.base, "/") }
+
 // localPath returns next if it is the address of a page of ours, as a path
 // from the root, and the first page's if it is anything else: somebody may have
 // sent a person to our sign-in page so that it leads to his own. What
 // parsers could read differently is refused, not put right.
 func (i *Issuer) localPath(next string) string {
-	first := i.base + "/"
+	first := i.firstPage()
 	rawPath, _, _ := strings.Cut(next, "?")
 	page, err := url.PathUnescape(rawPath)
 	switch {
@@ -67,7 +71,7 @@ func (i *Issuer) localPath(next string) string {
 		strings.ContainsFunc(next, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '\\' || c == '#' }),
 		strings.ContainsFunc(page, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }),
 		strings.Count(page, "/") != strings.Count(rawPath, "/"), // a slash was hidden
-		!strings.HasPrefix(page, first),
+		!strings.HasPrefix(page, i.base+"/") && page != first,
 		strings.Contains(page, "//"),                                     // what follows two would be a host
 		page != "/" && path.Clean(page) != strings.TrimSuffix(page, "/"): // dots lead elsewhere
 		return first

@@ -63,7 +63,7 @@ func TestErrorPage(t *testing.T) {
 		if status := b.visit(s.issuer + "/login?a=%zz"); status != 400 {
 			t.Fatalf("status %d", status)
 		}
-		b.wantText("main", "the query is not well-formed")
+		b.wantText("main", "The query is not well-formed")
 		b.check("error", l)
 	}
 }

@@ -4,6 +4,7 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -30,6 +31,9 @@ type Layout struct {
 
 // Style is the address of the style sheet.
 func (l Layout) Style() string { return l.Base + "/assets/" + styleName }
+
+// Home is the address of the first page.
+func (l Layout) Home() string { return cmp.Or(l.Base, "/") }
 
 // styleName changes with the file, so that browsers may keep it for ever.
 var styleName = func() string {
