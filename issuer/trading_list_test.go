@@ -45,7 +45,7 @@ func TestS2_6_S2_7_ColumnsAndStatus(t *testing.T) {
 			t.Errorf("%s", row)
 		}
 	}
-	if shown := alice.show(live.id).ok(t).body; !strings.Contains(shown, `<a href="/trading/tokens?account=T1">Hide</a>`) {
+	if shown := alice.show(live.id).ok(t).body; !strings.Contains(shown, `href="/trading/tokens?account=T1">Hide</a>`) {
 		t.Errorf("%s", shown)
 	}
 	choice := alice.get(pathTradingTokens).ok(t).body
