@@ -13,10 +13,11 @@ TAGS    := nobadger,nomysql,nopgx
 LDFLAGS := -s -w
 
 # Each fuzz target runs this long. TESTFLAGS adds to `go test`: make test
-# TESTFLAGS='-run TestX -v'. By default go tests as many packages at a time
-# as there are cores.
+# TESTFLAGS='-run TestX -v'. Tests of servers and browsers wait more than they
+# compute, so one more package at a time is tested than there are cores.
 FUZZTIME  ?= 30s
 TESTFLAGS ?=
+AT_A_TIME := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # The linter is built beside the binaries with its version in its name. It is
 # never in go.mod: its dependencies would raise those of Caddy.
@@ -42,7 +43,7 @@ run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR ch
 	@exec examples/quickstart/run.sh
 
 test: check-go check-cc check-chromium check-clients ## Run all tests with the race detector, then the proofs and the clients
-	@CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
+	@CGO_ENABLED=1 $(GO) test -race -p $(AT_A_TIME) -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory proof
 	@$(MAKE) --no-print-directory clients
 
