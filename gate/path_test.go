@@ -92,6 +92,20 @@ func TestPath(t *testing.T) {
 	})
 }
 
+// CORS-06: without Origin and Access-Control-Request-Method an OPTIONS request is
+// no preflight, and no way around the gate. (No route matches: 403 comes before 401.)
+func TestCORS06OptionsIsNoWayAround(t *testing.T) {
+	server := openWorld(t, nil).serve(t, handlerFunc(func(http.ResponseWriter, *http.Request) error {
+		t.Error("the API was reached")
+		return nil
+	}))
+	for _, path := range []string{"/accounts", "/desk", "/nowhere"} {
+		if resp := raw(t, server, "OPTIONS "+path+" HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n"); resp.StatusCode != 403 {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+	}
+}
+
 // What stands before the gate may rewrite one form of the path and not another.
 func TestPathFormsAreJudgedEach(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
