@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"encoding/base64"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -132,11 +131,6 @@ func (i *Issuer) checkAuthorization(a *authorization) (err error) {
 	}
 	a.scopes, err = i.ownScopes(f["scope"], a.client.MaxScopes)
 	return err
-}
-
-// oauthRefusal is an error that has no other status than 400.
-func oauthRefusal(code, description string) error {
-	return &oauthError{status: http.StatusBadRequest, code: code, description: description}
 }
 
 // checkResource wants the one API that tokens of this environment are for (RFC

@@ -3,7 +3,6 @@ package issuer
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -24,27 +23,18 @@ const shareFor = 24 * time.Hour
 func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (response, error) {
 	client := &own.Client
 	if client.Public {
-		return response{}, &oauthError{
-			status: http.StatusBadRequest, code: codeUnauthorizedClient,
-			description: "a public client cannot act for itself: anybody could say that he is it",
-		}
+		return response{}, oauthRefusal(codeUnauthorizedClient, "a public client cannot act for itself: anybody could say that he is it")
 	}
 	scopes, err := i.ownScopes(f["scope"], client.MaxScopes)
 	if err != nil {
 		return response{}, err
 	}
 	if client.Owner != "" {
-		return response{}, &oauthError{
-			status: http.StatusBadRequest, code: codeUnauthorizedClient,
-			description: "this client acts for users and not for itself: a user registered it",
-		}
+		return response{}, oauthRefusal(codeUnauthorizedClient, "this client acts for users and not for itself: a user registered it")
 	}
 	if own.Principal.Kind != store.ClientPrincipal {
 		// In databases older than this grant a service account may have the id.
-		return response{}, &oauthError{
-			status: http.StatusBadRequest, code: codeUnauthorizedClient,
-			description: "this client cannot act for itself: a service account has the same id",
-		}
+		return response{}, oauthRefusal(codeUnauthorizedClient, "this client cannot act for itself: a service account has the same id")
 	}
 	grant := store.Grant{
 		Environment: i.environment, ID: token.NewID(),

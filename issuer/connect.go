@@ -34,23 +34,19 @@ func (i *Issuer) connect(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return i.forPerson(func(x *exchange, p *person) (response, error) {
+	return i.personPage(func(x *exchange, p *person) (response, error) {
 		r, err := i.presentRights(x, p)
 		if err != nil {
 			return response{}, err
 		}
-		if x.Method == http.MethodGet {
-			return i.connectPage(x, p, &call, &r, nil, ""), nil
-		}
-		f, err := readForm(x.Request)
-		if err != nil {
-			return response{}, err
-		}
-		if err := p.checkForm(f); err != nil {
-			return response{}, err
-		}
+		return i.connectPage(x, p, &call, &r, nil, ""), nil
+	}, func(x *exchange, p *person, f form) (response, error) {
 		if f["decision"] != "allow" {
 			return i.declined(p, &call), nil
+		}
+		r, err := i.presentRights(x, p)
+		if err != nil {
+			return response{}, err
 		}
 		return i.decide(x, p, &call, &r, f)
 	})(x)

@@ -10,27 +10,10 @@ import (
 )
 
 // home is the first page: it leads to the others, and says where a person is
-// signed in. A form on it signs out everywhere else.
-func (i *Issuer) home(x *exchange) (response, error) {
-	p, away, err := i.mustSignIn(x)
-	if err != nil {
-		return response{}, err
-	}
-	if away != nil {
-		return *away, nil
-	}
-	if x.Method == http.MethodPost {
-		f, err := readForm(x.Request)
-		if err == nil {
-			err = p.checkForm(f)
-		}
-		if err == nil {
-			err = i.endOtherSessions(x, p)
-		}
-		return seeOther(i.firstPage()), err
-	}
+// signed in.
+func (i *Issuer) home(x *exchange, p *person) (response, error) {
 	d := pages.HomeData{Layout: i.layoutFor("", p), Trading: len(i.tradingScopes) > 0}
-	err = i.store.View(x.Context(), func(tx store.Reader) error {
+	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		open, err := tx.Sessions(i.environment, p.user.ID)
 		for k := range open {
 			s := &open[k]
@@ -46,6 +29,11 @@ func (i *Issuer) home(x *exchange) (response, error) {
 		return response{}, fmt.Errorf("list sessions: %w", err)
 	}
 	return pageResponse(http.StatusOK, pages.Home(d)), nil
+}
+
+// signOutElsewhere is the form of the first page.
+func (i *Issuer) signOutElsewhere(x *exchange, p *person, _ form) (response, error) {
+	return seeOther(i.firstPage()), i.endOtherSessions(x, p)
 }
 
 // endOtherSessions signs a person out at all other browsers.

@@ -212,7 +212,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.crossOrigin(i.handle("revoke", post, i.revoke)))
-	mux.Handle(cmp.Or(base, "/{$}"), i.handlePage("home", getHeadOrPost, i.home))
+	mux.Handle(cmp.Or(base, "/{$}"), i.handlePage("home", getHeadOrPost, i.personPage(i.home, i.signOutElsewhere)))
 	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
 	if i.upstream != nil {
 		mux.Handle(base+pathCallback, i.handlePage("login.callback", []string{http.MethodGet}, i.callback))
@@ -237,19 +237,11 @@ func (i *Issuer) applicationRoutes(mux *http.ServeMux, base string) {
 	page := func(path, endpoint string, serve func(*exchange) (response, error)) {
 		mux.Handle(base+path, i.handlePage(endpoint, getOrPost, serve))
 	}
-	listOrPost := func(path string, list func(*exchange, *person) (response, error), post func(*exchange, *person, form) (response, error)) func(*exchange) (response, error) {
-		return func(x *exchange) (response, error) {
-			if x.Method == http.MethodGet {
-				return i.forPerson(list)(x)
-			}
-			return i.posted(path, post)(x)
-		}
-	}
-	page(pathApplications, "applications", listOrPost(pathApplications, i.applications, i.createApplication))
+	page(pathApplications, "applications", i.personPage(i.applications, i.createApplication))
 	page(pathApplications+"/{id}/redirect-uris", "applications.set", i.posted(pathApplications, i.setRedirectURIs))
 	page(pathApplications+"/{id}/secret", "applications.secret", i.posted(pathApplications, i.rotateApplicationSecret))
 	page(pathApplications+"/{id}/disable", "applications.disable", i.posted(pathApplications, i.disableApplication))
-	page(pathStaticTokens, "static_tokens", listOrPost(pathStaticTokens, i.staticTokens, i.createStaticToken))
+	page(pathStaticTokens, "static_tokens", i.personPage(i.staticTokens, i.createStaticToken))
 	page(pathStaticTokens+"/{id}/revoke", "static_tokens.revoke", i.posted(pathStaticTokens, i.revokeStaticToken))
 }
 

@@ -68,8 +68,13 @@ func (e *oauthError) response() response {
 	return answer
 }
 
+// oauthRefusal is an error that has no other status than 400.
+func oauthRefusal(code, description string) error {
+	return &oauthError{status: http.StatusBadRequest, code: code, description: description}
+}
+
 func invalidRequest(format string, args ...any) error {
-	return &oauthError{status: http.StatusBadRequest, code: codeInvalidRequest, description: fmt.Sprintf(format, args...)}
+	return oauthRefusal(codeInvalidRequest, fmt.Sprintf(format, args...))
 }
 
 func invalidGrant(description string, cause error) error {
@@ -77,7 +82,7 @@ func invalidGrant(description string, cause error) error {
 }
 
 func invalidScope(format string, args ...any) error {
-	return &oauthError{status: http.StatusBadRequest, code: codeInvalidScope, description: fmt.Sprintf(format, args...)}
+	return oauthRefusal(codeInvalidScope, fmt.Sprintf(format, args...))
 }
 
 // errInvalidClient is the one answer to credentials that are unknown, wrong or

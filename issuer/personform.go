@@ -21,12 +21,12 @@ func (i *Issuer) forPerson(serve func(*exchange, *person) (response, error)) fun
 	}
 }
 
-// posted takes a form that one of our pages holds. A GET, as of who had to sign
-// in between, goes back to that page.
-func (i *Issuer) posted(page string, serve func(*exchange, *person, form) (response, error)) func(*exchange) (response, error) {
+// personPage serves a page to who is signed in: show what is only looked at, and
+// act on a form of this session.
+func (i *Issuer) personPage(show func(*exchange, *person) (response, error), act func(*exchange, *person, form) (response, error)) func(*exchange) (response, error) {
 	return i.forPerson(func(x *exchange, p *person) (response, error) {
 		if x.Method != http.MethodPost {
-			return seeOther(i.base + page), nil
+			return show(x, p)
 		}
 		f, err := readForm(x.Request)
 		if err != nil {
@@ -35,8 +35,14 @@ func (i *Issuer) posted(page string, serve func(*exchange, *person, form) (respo
 		if err := p.checkForm(f); err != nil {
 			return response{}, err
 		}
-		return serve(x, p, f)
+		return act(x, p, f)
 	})
+}
+
+// posted acts on a form that one of our pages holds. A GET, as of who had to sign
+// in between, goes back to that page.
+func (i *Issuer) posted(page string, act func(*exchange, *person, form) (response, error)) func(*exchange) (response, error) {
+	return i.personPage(func(*exchange, *person) (response, error) { return seeOther(i.base + page), nil }, act)
 }
 
 // ticked are the boxes of a form whose names begin so, without that beginning and

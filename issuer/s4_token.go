@@ -75,10 +75,7 @@ func (i *Issuer) s4Grant(f form) (func(*exchange, form) (response, error), error
 		}
 		return i.s4Refresh, nil
 	}
-	return nil, &oauthError{
-		status: http.StatusBadRequest, code: codeUnsupportedGrantType,
-		description: "grant_type must be authorization_code or refresh_token",
-	}
+	return nil, oauthRefusal(codeUnsupportedGrantType, "grant_type must be authorization_code or refresh_token")
 }
 
 // s4Redeem exchanges a code (RFC 6749 §4.1.3).

@@ -48,10 +48,7 @@ func (i *Issuer) standardGrant(f form) (func(*exchange, *store.Party, form) (res
 		}
 		return i.standardRefresh, nil
 	}
-	return nil, &oauthError{
-		status: http.StatusBadRequest, code: codeUnsupportedGrantType,
-		description: "grant_type must be authorization_code, client_credentials or refresh_token",
-	}
+	return nil, oauthRefusal(codeUnsupportedGrantType, "grant_type must be authorization_code, client_credentials or refresh_token")
 }
 
 // standardRefresh renews, as refresh.go has it.

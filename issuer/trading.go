@@ -31,33 +31,9 @@ func (i *Issuer) tradingRoutes(mux *http.ServeMux, base string) {
 	}
 	pages := []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	mux.Handle(base+pathTradingToken, i.handle("trading.token", []string{http.MethodPost}, i.tradingToken))
-	mux.Handle(base+pathTradingTokens, i.handlePage("trading.tokens", pages, i.signedInForTrading(i.listTrading, i.createTrading)))
-	mux.Handle(base+pathTradingShow, i.handlePage("trading.show", pages, i.signedInForTrading(backToTrading(i), i.showTrading)))
-	mux.Handle(base+pathTradingRevoke, i.handlePage("trading.revoke", pages, i.signedInForTrading(backToTrading(i), i.revokeTrading)))
-}
-
-// signedInForTrading serves a page to who is signed in: get what is only looked at,
-// post a form of this session.
-func (i *Issuer) signedInForTrading(get func(*exchange, *person) (response, error), post func(*exchange, *person, form) (response, error)) func(*exchange) (response, error) {
-	return func(x *exchange) (response, error) {
-		p, away, err := i.mustSignIn(x)
-		switch {
-		case err != nil:
-			return response{}, err
-		case away != nil:
-			return *away, nil
-		case x.Method != http.MethodPost:
-			return get(x, p)
-		}
-		f, err := readForm(x.Request)
-		if err != nil {
-			return response{}, err
-		}
-		if err := p.checkForm(f); err != nil {
-			return response{}, err
-		}
-		return post(x, p, f)
-	}
+	mux.Handle(base+pathTradingTokens, i.handlePage("trading.tokens", pages, i.personPage(i.listTrading, i.createTrading)))
+	mux.Handle(base+pathTradingShow, i.handlePage("trading.show", pages, i.personPage(backToTrading(i), i.showTrading)))
+	mux.Handle(base+pathTradingRevoke, i.handlePage("trading.revoke", pages, i.personPage(backToTrading(i), i.revokeTrading)))
 }
 
 // backToTrading answers a GET of what only forms are sent to: whoever had to give

@@ -57,9 +57,7 @@ func (i *Issuer) checkTradingCall(r *http.Request, f form) error {
 	case "":
 		return invalidRequest("grant_type is missing")
 	default:
-		return &oauthError{
-			status: http.StatusBadRequest, code: codeUnsupportedGrantType, description: "grant_type must be refresh_token",
-		}
+		return oauthRefusal(codeUnsupportedGrantType, "grant_type must be refresh_token")
 	}
 	switch {
 	case len(r.Header.Values("Authorization")) > 0, f["client_secret"] != "", f["client_assertion"] != "":
@@ -68,10 +66,9 @@ func (i *Issuer) checkTradingCall(r *http.Request, f form) error {
 		return invalidRequest("client_id must be left out, or be %s", store.TradingClient)
 	case f["refresh_token"] == "":
 		return invalidRequest("refresh_token is missing")
-	case f["resource"] != "" && f["resource"] != i.authority.Settings().Audience:
-		return &oauthError{ // RFC 8707 §2
-			status: http.StatusBadRequest, code: codeInvalidTarget, description: "resource must be left out, or be the URL of the API",
-		}
+	}
+	if err := checkResource(f, i.authority.Settings().Audience); err != nil {
+		return err
 	}
 	query := r.URL.Query()
 	for _, name := range oneMarket {
