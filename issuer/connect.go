@@ -97,7 +97,7 @@ func (i *Issuer) connectPage(x *exchange, p *person, call *connectCall, r *right
 		status = http.StatusUnprocessableEntity
 	}
 	data := pages.ConnectData{
-		Layout: i.layoutFor("Connect "+nameOf(&call.app), p), App: nameOf(&call.app), About: call.app.Description,
+		Layout: i.layoutFor("Connect "+shownName(&call.app), p), App: shownName(&call.app), About: shownText(call.app.Description, maxShownText),
 		Action: i.base + pathConnect + "?" + x.URL.RawQuery, Returns: originOf(call.redirect), Problem: problem,
 		Scopes: scopeChoices(offered(i.policy(), call.app.MaxScopes, r.user.MaxScopes), before),
 	}
@@ -105,10 +105,10 @@ func (i *Issuer) connectPage(x *exchange, p *person, call *connectCall, r *right
 		at := &r.open[k]
 		_, ticked := before["account."+at.Account.ID]
 		data.Accounts = append(data.Accounts, pages.Choice{
-			Name: "account." + at.Account.ID, Title: at.Account.ID, About: at.Account.Name, Ticked: ticked,
+			Name: "account." + at.Account.ID, Title: at.Account.ID, About: shownText(at.Account.Name, maxShownName), Ticked: ticked,
 		})
 	}
-	return pageResponse(status, pages.Connect(data), originOf(call.redirect))
+	return pageResponse(status, pages.Connect(data), formTarget(call.redirect))
 }
 
 // nameOf is what people call a program.
@@ -220,10 +220,10 @@ func (i *Issuer) handBack(p *person, call *connectCall, title string, fields []p
 		fields = append(fields, pages.Field{Name: "state", Value: call.state})
 	}
 	body := pages.HandBack(pages.HandBackData{
-		Layout: i.layoutFor(title, p), App: nameOf(&call.app), To: call.redirect, Returns: originOf(call.redirect), Fields: fields,
+		Layout: i.layoutFor(title, p), App: shownName(&call.app), To: call.redirect, Returns: originOf(call.redirect), Fields: fields,
 		Connected: fields[0].Value == "true",
 	})
-	return pageResponse(http.StatusOK, body, originOf(call.redirect))
+	return pageResponse(http.StatusOK, body, formTarget(call.redirect))
 }
 
 // CheckPostURI is CheckRedirectURI for an app of the access code exchange, to
@@ -238,8 +238,8 @@ func CheckPostURI(raw string) error {
 	return nil
 }
 
-// originOf is the origin of a redirect URI as a source in a policy of the page
-// (CSP). It is empty if the URI is not one that CheckPostURI lets pass.
+// originOf is the origin of a redirect URI, for people. It is empty if the URI is
+// not one that CheckPostURI lets pass.
 func originOf(raw string) string {
 	if CheckPostURI(raw) != nil {
 		return ""
@@ -248,5 +248,5 @@ func originOf(raw string) string {
 	if err != nil {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	return webOrigin(u)
 }

@@ -149,7 +149,7 @@ func accountField(id string) string { return "account:" + id }
 func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer, sent form, problem pages.ConsentProblem) response {
 	d := pages.ConsentData{
 		Layout: i.layoutFor("Allow access", p), Action: x.URL.RequestURI(), Problem: problem,
-		App: shownText(nameOf(&a.client), maxShownName), Description: shownText(a.client.Description, maxShownText),
+		App: shownName(&a.client), Description: shownText(a.client.Description, maxShownText),
 		Owner:  shownText(o.owner, maxShownName),
 		Scopes: i.shownScopes(o.scopes), Accounts: shownAccounts(i.policy(), o.open, sent),
 	}
@@ -239,6 +239,9 @@ func shownAccounts(p *policy.Policy, open []store.Standpoint, sent form) []pages
 	}
 	return shown
 }
+
+// shownName is what a page calls a program.
+func shownName(c *store.Client) string { return shownText(nameOf(c), maxShownName) }
 
 // shownText is what others wrote, as a page shows it: one line of bounded length,
 // without the characters that turn the direction of what follows or are not seen
