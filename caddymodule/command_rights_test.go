@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 // matches checks what a command printed, line by line in no order.
@@ -88,7 +90,7 @@ func TestDryRunAndStreamsByCommand(t *testing.T) {
 // Operator tokens change hands without a reload, and no command shows one.
 func TestOperatorRotationByCommand(t *testing.T) {
 	s := newServer(t)
-	address := "127.0.0.1:" + freePort(t)
+	address := "127.0.0.1:" + freeport.Find(t)
 	s.config = strings.Replace(s.config, "unix/"+s.path("admin.sock")+"|0600", address, 1)
 	s.start()
 	old, err := strongestOperator(s.path("operator.token"))

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 // ok runs a command that must succeed in silence, and returns what it printed.
@@ -171,7 +173,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 // Over TCP the operator token is needed, and found where the configuration has it.
 func TestCommandsOverTCP(t *testing.T) {
 	s := newServer(t)
-	address := "127.0.0.1:" + freePort(t)
+	address := "127.0.0.1:" + freeport.Find(t)
 	s.config = strings.Replace(s.config, "unix/"+s.path("admin.sock")+"|0600", address, 1)
 	s.start()
 	list := []string{"bearer", "client", "list", "--address", address}

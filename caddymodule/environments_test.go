@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
@@ -29,7 +30,7 @@ func startTwoRealms(t *testing.T) (production, sandbox *realm) {
 	t.Helper()
 	s := newServer(t)
 	other := *s
-	other.api, other.issuer = "http://127.0.0.1:"+freePort(t), "http://127.0.0.1:"+freePort(t)
+	other.api, other.issuer = "http://127.0.0.1:"+freeport.Find(t), "http://127.0.0.1:"+freeport.Find(t)
 	production = &realm{s, store.Production, "production's bot", "production's desk"}
 	sandbox = &realm{&other, store.Sandbox, "the sandbox's bot", "the sandbox's desk"}
 	s.config = `{

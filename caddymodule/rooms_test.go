@@ -18,6 +18,7 @@ var mayUse = map[string]struct {
 	ours    []string
 	without []string
 }{
+	"internal/freeport":       {nil, []string{"net/http", "github.com/caddyserver/", "database/sql"}},
 	"internal/durable":        {nil, []string{"net/http", "github.com/caddyserver/", "database/sql"}},
 	"policy":                  {nil, []string{"net/http", "github.com/caddyserver/", "database/sql", "time"}},
 	"store":                   {nil, []string{"net/http", "github.com/caddyserver/", "database/sql", "github.com/golang-jwt/"}},

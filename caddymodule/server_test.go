@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +24,8 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 // asCaddy makes the test binary be Caddy: server tests run the real program in
@@ -77,7 +77,7 @@ func newServer(t testing.TB) *server {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &server{
 		t: t, dir: dir, backend: newBackend(t),
-		api: "http://127.0.0.1:" + freePort(t), issuer: "http://127.0.0.1:" + freePort(t),
+		api: "http://127.0.0.1:" + freeport.Find(t), issuer: "http://127.0.0.1:" + freeport.Find(t),
 	}
 	s.write("policy.yaml", testPolicy)
 	s.config = s.caddyfile(siteOptions{})
@@ -419,27 +419,6 @@ func (s *server) call(method, path, token string) *http.Request {
 func (s *server) revoke(token string) {
 	s.t.Helper()
 	s.answer(s.form("/oauth2/revoke", "token="+token), 200, nil)
-}
-
-// handedOut are the ports that freePort has returned already.
-var handedOut sync.Map
-
-// freePort finds a port that nobody listens on. It lies below those that the
-// system gives to outgoing connections: one of them could take it in between.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		port := fmt.Sprint(10_000 + rand.N(20_000))
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
-			continue
-		}
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // backend is the gated API: it remembers what reached it.

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 // serveMarket is a WebSocket that sends until it is cut.
@@ -129,7 +131,7 @@ func (st *stream) end() (time.Duration, error) {
 func TestRevocationCutsLiveStreams(t *testing.T) {
 	s := newServer(t)
 	cert := s.certificate()
-	secure := "https://127.0.0.1:" + freePort(t)
+	secure := "https://127.0.0.1:" + freeport.Find(t)
 	s.config += secure + " {\n tls " + s.path("cert.pem") + " " + s.path("key.pem") + "\n bearer_gate test\n reverse_proxy " + s.backend.address() + " {\n stream_close_delay 1h\n}\n}\n"
 	s.start()
 	got := s.obtain("read:market")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -106,7 +107,7 @@ func (s *server) tradingRequest(issuer, raw string) *http.Request {
 // nothing of the other, and what its end ends.
 func TestS2_1_S2_11_S2_14_TradingTokensOfTwoEnvironments(t *testing.T) {
 	s := newServer(t)
-	realIssuer, realAPI := "http://127.0.0.1:"+freePort(t), "http://127.0.0.1:"+freePort(t)
+	realIssuer, realAPI := "http://127.0.0.1:"+freeport.Find(t), "http://127.0.0.1:"+freeport.Find(t)
 	s.config = s.caddyfile(siteOptions{
 		environment: "trading_tokens read:market trade:orders\naccount T1 {\n kind trading\n}\n",
 		bearer: "environment production {\n issuer " + realIssuer + "\n audience " + realAPI +

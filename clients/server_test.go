@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 // tags are those of the released binary (see the Makefile).
@@ -92,7 +93,7 @@ func newServer(t testing.TB, lifetime time.Duration) *server {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &server{
 		t: t, dir: dir, backend: newBackend(t), lifetime: lifetime,
-		api: freePort(t), issuer: freePort(t),
+		api: freeport.Find(t), issuer: freeport.Find(t),
 	}
 	s.admin = &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -340,25 +341,4 @@ func (s *server) trustStore() {
 	if err != nil {
 		s.t.Fatalf("keytool: %v\n%s", err, said)
 	}
-}
-
-// handedOut are the ports that freePort has returned already.
-var handedOut sync.Map
-
-// freePort finds a port that nobody listens on. It lies below those that the
-// system gives to outgoing connections: one of them could take it in between.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		port := fmt.Sprint(10_000 + rand.N(20_000))
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
-			continue
-		}
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }

@@ -5,8 +5,6 @@ package proof
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 // tags are those of the released binary (see the Makefile).
@@ -92,7 +92,7 @@ func newServer(t testing.TB, binary string) *server {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &server{
 		t: t, binary: binary, dir: dir, backend: newBackend(t),
-		api: "127.0.0.1:" + freePort(t), issuer: "127.0.0.1:" + freePort(t),
+		api: "127.0.0.1:" + freeport.Find(t), issuer: "127.0.0.1:" + freeport.Find(t),
 	}
 	s.write("policy.yaml", policyFile)
 	s.write("Caddyfile", s.caddyfile())
@@ -217,27 +217,6 @@ func (s *server) stop() {
 		_ = s.cmd.Process.Kill()
 		<-s.exited
 	}
-}
-
-// handedOut are the ports that freePort has returned already.
-var handedOut sync.Map
-
-// freePort finds a port that nobody listens on. It lies below those that the
-// system gives to outgoing connections: one of them could take it in between.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		port := fmt.Sprint(10_000 + rand.N(20_000))
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
-			continue
-		}
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // tail keeps the end of what a process says.

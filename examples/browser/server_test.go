@@ -2,14 +2,11 @@ package browser
 
 import (
 	"bytes"
-	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +17,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
 
 	_ "github.com/caddy-bearer/caddy-bearer/caddymodule"
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 // asCaddy makes the test binary be Caddy: the server is a process of its own.
@@ -81,7 +79,7 @@ func start(t *testing.T, environment string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &server{t: t, dir: dir, issuer: "http://127.0.0.1:" + freePort(t)}
+	s := &server{t: t, dir: dir, issuer: "http://127.0.0.1:" + freeport.Find(t)}
 	s.write("policy.yaml", testPolicy)
 	s.write("Caddyfile", s.caddyfile(environment))
 	s.launch()
@@ -185,23 +183,4 @@ func (s *server) launch() {
 			s.t.Fatalf("Caddy does not answer within %s", patience)
 		}
 	}
-}
-
-var handedOut sync.Map
-
-// freePort finds a port that nobody listens on, below those that the system gives
-// to outgoing connections: one of them could take it in between.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for port := 30_000 + os.Getpid()%2000; port < 32_760; port++ {
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
-			continue
-		}
-		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			listener.Close()
-			return fmt.Sprint(port)
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
 )
 
 const (
@@ -44,7 +45,7 @@ func launch(t testing.TB, settings ...string) *quickstart {
 	}
 	t.Cleanup(func() { os.RemoveAll(state) })
 	q := &quickstart{
-		t: t, api: freePort(t), issuer: freePort(t), demo: freePort(t), state: state,
+		t: t, api: freeport.Find(t), issuer: freeport.Find(t), demo: freeport.Find(t), state: state,
 		output: new(transcript), exited: make(chan struct{}),
 	}
 	q.cmd = exec.Command("make", "--no-print-directory", "run")
@@ -404,21 +405,6 @@ func (s *shell) run(command string) string {
 		printed.WriteString(s.lines.Text() + "\n")
 	}
 	s.t.Fatalf("the shell ended at: %s", command)
-	return ""
-}
-
-// freePort finds a port that nobody listens on. It lies below those that the
-// system gives to outgoing connections: one of them could take it in between.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		port := fmt.Sprint(10_000 + rand.N(20_000))
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
 	return ""
 }
 
