@@ -1,11 +1,6 @@
 package caddymodule
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,63 +9,31 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/caddy-bearer/caddy-bearer/internal/openidtest"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
-// openID is a little OpenID provider at which Alice has signed in.
+// openID is an OpenID provider at which Alice has signed in.
 type openID struct {
-	*httptest.Server
+	*openidtest.Provider
 	asked url.Values // by the last who was sent there
 }
 
 const openIDSecret = "what the provider gave"
 
 func newOpenID(t *testing.T) *openID {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	point, err := key.PublicKey.Bytes()
-	must(t, err)
-	b64 := base64.RawURLEncoding.EncodeToString
 	o := new(openID)
-	answer := func(w http.ResponseWriter, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(v)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{
-			"issuer": o.URL, "authorization_endpoint": o.URL + "/authorize", "token_endpoint": o.URL + "/token", "jwks_uri": o.URL + "/keys",
-			"id_token_signing_alg_values_supported": []string{"ES256"},
-		})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"keys": []any{map[string]any{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "one", "x": b64(point[1:33]), "y": b64(point[33:])}}})
-	})
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+	o.Provider = openidtest.New(t, func(r *http.Request) jwt.MapClaims {
 		id, secret, _ := r.BasicAuth()
 		if secret, err := url.QueryUnescape(secret); err != nil || secret != openIDSecret || id != o.asked.Get("client_id") {
-			w.WriteHeader(http.StatusUnauthorized)
-			answer(w, map[string]string{"error": "invalid_client"})
-			return
+			return nil
 		}
-		token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
-			"iss": o.URL, "aud": id, "sub": "alice", "preferred_username": "bob", "nonce": o.asked.Get("nonce"),
-			"exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix(),
-		})
-		token.Header["kid"] = "one"
-		raw, err := token.SignedString(key)
-		if err != nil {
-			t.Error(err)
-		}
-		answer(w, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": raw})
+		return jwt.MapClaims{"aud": id, "sub": "alice", "preferred_username": "bob", "nonce": o.asked.Get("nonce")}
 	})
-	o.Server = httptest.NewServer(mux)
-	t.Cleanup(o.Close)
 	return o
 }
 
