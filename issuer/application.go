@@ -34,7 +34,7 @@ func (i *Issuer) applications(x *exchange, p *person) (response, error) {
 // applicationsPage shows what is wrong with a form beside the fields in which it
 // is.
 func (i *Issuer) applicationsPage(x *exchange, p *person, status int, before form, problems map[string]string) (response, error) {
-	data := pages.ApplicationsData{Layout: i.layoutFor("OAuth2 applications", p), Problems: problems, Before: before}
+	data := pages.ApplicationsData{Layout: i.layoutIn(p, pages.SectionApplications), Problems: problems, Before: before}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		r, err := i.rightsOf(tx, p.user.ID)
 		if err != nil {

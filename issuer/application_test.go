@@ -243,7 +243,7 @@ func TestS3_5_NamesAreShownAsText(t *testing.T) {
 			again := b.do(alice.newApplication("name", attack, "redirect_uris", attack)).wantSays(t, 422)
 			for _, page := range []*answer{made, list, again} {
 				for _, raw := range []string{"<script", "<img", "<svg id", "<svg onload", "</textarea><"} {
-					if strings.Contains(page.body, raw) {
+					if strings.Contains(withoutOwnScript(page.body), raw) {
 						t.Errorf("the page holds %s:\n%s", raw, page.body)
 					}
 				}

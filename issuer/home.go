@@ -12,7 +12,7 @@ import (
 // home is the first page: it leads to the others, and says where a person is
 // signed in.
 func (i *Issuer) home(x *exchange, p *person) (response, error) {
-	d := pages.HomeData{Layout: i.layoutFor("", p), Trading: len(i.tradingScopes) > 0}
+	d := pages.HomeData{Layout: i.layoutFor("", p)}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		open, err := tx.Sessions(i.environment, p.user.ID)
 		for k := range open {

@@ -8,11 +8,11 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 )
 
-// pageResponse is a page for people. Nothing of it may be framed, kept or run:
-// there is no script, and forms go to us alone, or where formAction says. (Chromium
+// pageResponse is a page for people. Nothing of it may be framed or kept, only our
+// own script is run, and forms go to us alone, or where formAction says. (Chromium
 // asks that of redirects after a form too.)
 func pageResponse(status int, body []byte, formAction ...string) response {
-	policy := "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+	policy := "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 	return response{
 		status: status, contentType: "text/html; charset=utf-8", body: body,
 		header: map[string]string{
@@ -52,7 +52,7 @@ func (i *Issuer) errorPage(x *exchange, e *oauthError) response {
 	}
 	if !said {
 		answer = pageResponse(e.status, pages.Error(pages.ErrorData{
-			Layout: i.layout("Something went wrong"), Status: e.status, Says: e.description,
+			Layout: i.layout(""), Status: e.status, Says: e.description,
 		}))
 	}
 	for name, value := range e.response().header {
@@ -65,13 +65,20 @@ func (i *Issuer) errorPage(x *exchange, e *oauthError) response {
 
 // layout is what all pages have in common.
 func (i *Issuer) layout(title string) pages.Layout {
-	return pages.Layout{Title: title, Environment: string(i.environment), Base: i.base}
+	return pages.Layout{Title: title, Environment: string(i.environment), Base: i.base, Trading: len(i.tradingScopes) > 0}
 }
 
 // layoutFor is layout with who is signed in, and the form that signs out.
 func (i *Issuer) layoutFor(title string, p *person) pages.Layout {
 	l := i.layout(title)
 	l.User, l.CSRF = cmp.Or(p.user.Name, p.user.ID), p.csrf
+	return l
+}
+
+// layoutIn is layoutFor a page that is part of a section.
+func (i *Issuer) layoutIn(p *person, section pages.Section) pages.Layout {
+	l := i.layoutFor("", p)
+	l.Section = section
 	return l
 }
 

@@ -257,7 +257,7 @@ func TestUI05_UI06_PagesEscapeWhatTheyRepeat(t *testing.T) {
 	for _, evil := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=1>`, `' autofocus onfocus=alert(1) x='`, "\u202eevil", strings.Repeat("W", 10<<10), `{{.CSRF}}`} {
 		got := b.visitor().signIn(evil, "wrong").wantPage(t, 403, "not right")
 		for _, tag := range []string{"<script", "<img", "onfocus=alert(1) x='\""} {
-			if strings.Contains(got.body, tag) {
+			if strings.Contains(withoutOwnScript(got.body), tag) {
 				t.Errorf("%q stands in the page as it is", tag)
 			}
 		}
@@ -277,7 +277,7 @@ func TestUI05_UI06_PagesEscapeWhatTheyRepeat(t *testing.T) {
 	})
 	v = b.signedIn(aliceID, alicePassword)
 	b.clock.advance(2 * stepUpLife)
-	if got := v.get(pathLogin+"?confirm=1").wantPage(t, 200, aliceID); strings.Contains(got.body, "<script") || !strings.Contains(got.body, "Zoë &lt;script&gt;") {
+	if got := v.get(pathLogin+"?confirm=1").wantPage(t, 200, aliceID); strings.Contains(withoutOwnScript(got.body), "<script") || !strings.Contains(got.body, "Zoë &lt;script&gt;") {
 		t.Errorf("the name stands in the page as it is: %s", got.body)
 	}
 }

@@ -30,7 +30,7 @@ func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before for
 	if err != nil {
 		return response{}, err
 	}
-	layout := i.layoutFor("API user tokens", p)
+	layout := i.layoutIn(p, pages.SectionUserTokens)
 	layout.Wide = true
 	return pageResponse(status, pages.StaticTokens(pages.StaticTokensData{
 		Layout: layout, Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),

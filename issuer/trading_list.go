@@ -57,7 +57,7 @@ func (i *Issuer) listTrading(x *exchange, p *person) (response, error) {
 		return response{}, err
 	}
 	data := pages.TradingData{
-		Layout: i.layoutFor("API Access Tokens", p), Account: account, Name: d.account.Name,
+		Layout: i.layoutIn(p, pages.SectionAccessTokens), Account: account, Name: d.account.Name,
 		Create: i.tradingPage(account), Show: i.base + tradingPath(pathTradingShow, account),
 		Revoke: i.base + tradingPath(pathTradingRevoke, account),
 		Tokens: tradingRows(tokens),
@@ -82,7 +82,7 @@ func tradingRows(tokens []token.Shared) func(yield func(pages.TradingRow) bool) 
 
 // listTradingAccounts lists the accounts whose tokens p may handle.
 func (i *Issuer) listTradingAccounts(x *exchange, p *person) (response, error) {
-	data := pages.TradingAccountsData{Layout: i.layoutFor("API Access Tokens", p)}
+	data := pages.TradingAccountsData{Layout: i.layoutIn(p, pages.SectionAccessTokens)}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		bindings, err := tx.Bindings(i.environment, p.user.ID)
 		if err != nil {

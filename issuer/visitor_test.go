@@ -175,3 +175,11 @@ func (a *answer) wantPage(t testing.TB, status int, says string) *answer {
 	}
 	return a
 }
+
+// withoutOwnScript leaves the portal's script out of a page: any other that is in
+// it came from an attacker.
+func withoutOwnScript(page string) string {
+	return ownScript.ReplaceAllString(page, "")
+}
+
+var ownScript = regexp.MustCompile(`<script src="[a-z/]*/assets/portal-[0-9a-f]{12}\.js" defer></script>`)

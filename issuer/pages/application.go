@@ -39,7 +39,10 @@ var (
 )
 
 // Applications lists them.
-func Applications(d ApplicationsData) []byte { return write(applicationsPage, d) }
+func Applications(d ApplicationsData) []byte {
+	d.Layout = d.titled("layout.section.applications")
+	return write(applicationsPage, d)
+}
 
 // ApplicationSecret shows a secret for the only time.
 func ApplicationSecret(d ApplicationSecretData) []byte { return write(applicationSecretPage, d) }

@@ -7,7 +7,6 @@ var homePage = page("home.html")
 // HomeData is what the first page shows.
 type HomeData struct {
 	Layout
-	Trading  bool          // there are tokens of trading accounts
 	Sessions []OpenSession // newest first
 }
 

@@ -40,7 +40,10 @@ var (
 )
 
 // StaticTokens lists them.
-func StaticTokens(d StaticTokensData) []byte { return write(staticTokensPage, d) }
+func StaticTokens(d StaticTokensData) []byte {
+	d.Layout = d.titled("layout.section.user_tokens")
+	return write(staticTokensPage, d)
+}
 
 // NewStaticToken shows a token for the only time.
 func NewStaticToken(d NewStaticTokenData) []byte { return write(newStaticTokenPage, d) }

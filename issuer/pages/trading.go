@@ -29,7 +29,10 @@ type TradingRow struct {
 }
 
 // Trading writes the page as its rows are made. The error is that of the writer.
-func Trading(w io.Writer, d TradingData) error { return tradingPage.Execute(w, d) }
+func Trading(w io.Writer, d TradingData) error {
+	d.Layout = d.titled("layout.section.access_tokens")
+	return tradingPage.Execute(w, d)
+}
 
 // TradingTokenData is a token with its value.
 type TradingTokenData struct {
@@ -54,4 +57,7 @@ type TradingAccountsData struct {
 type TradingAccount struct{ ID, Name, Page string }
 
 // TradingAccounts lists accounts.
-func TradingAccounts(d TradingAccountsData) []byte { return write(tradingAccountsPage, d) }
+func TradingAccounts(d TradingAccountsData) []byte {
+	d.Layout = d.titled("layout.section.access_tokens")
+	return write(tradingAccountsPage, d)
+}
