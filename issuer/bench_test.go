@@ -66,7 +66,7 @@ func BenchmarkRefresh(b *testing.B) {
 
 // benchmarkIssuing measures issue at a bank that was prepared.
 func benchmarkIssuing(b *testing.B, algorithm string, issue func(*caller) error, prepare ...func(*caller) error) {
-	for _, callers := range []int{1, 64} {
+	for _, callers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
 			bank := newBank(b, func(bank *bank) { bank.algorithm = algorithm })
 			for _, step := range prepare {
