@@ -227,6 +227,7 @@ func TestClientCallsThatAreRefused(t *testing.T) {
 
 // What an operator and a developer do by commands.
 func TestS1_1_ClientsByCommand(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	shown := s.ok("", "bearer", "client", "add", "desktop", "--public", "--description", "Trades from the desktop",
 		"--redirect-uri", "http://127.0.0.1/callback", "--redirect-uri", "com.example.desktop:/callback", "--scopes", "read:market")

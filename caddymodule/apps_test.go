@@ -255,6 +255,7 @@ func TestS3_9_S3_10_StaticTokenThroughTheGate(t *testing.T) {
 // What a user registers, operators see and can end; it never acts for itself, also
 // not after a restart or an operator's change.
 func TestS3_3_S3_6_ApplicationInTheRealServer(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	alice := s.browserOf("alice", "read:accounts read:market", "1")
 	page := alice.fill("/applications", "/applications", 201, "name", "Chat", "redirect_uris", "https://chat.example.com/cb", "scope.read:market", "on")

@@ -185,6 +185,7 @@ func (s *server) renewApp(client, secret, refresh string) (got tokens) {
 // way: the refusal names the resource, that names the issuer, that its endpoints
 // (RFC 9728 §5, RFC 8414). Any user can authorize any app (S3.4).
 func TestS3_4_S3_11_AppFindsItsWayFromTheAPI(t *testing.T) {
+	t.Parallel()
 	s := startWithApps(t)
 	refused := s.answer(s.call("GET", "/api/v1/accounts", ""), 401, nil)
 	pointer := regexp.MustCompile(`resource_metadata="([^"]+)"`).FindStringSubmatch(refused.Header.Get("WWW-Authenticate"))
@@ -240,6 +241,7 @@ func TestS3_4_S3_11_AppFindsItsWayFromTheAPI(t *testing.T) {
 // A right that is taken from the person is gone at the next request, and its
 // streams with it, while the refresh token lives on; given again, it is back.
 func TestS3_9_RightTakenFromAPersonIsGoneAtTheNextRequest(t *testing.T) {
+	t.Parallel()
 	s := startWithApps(t)
 	s.newUser("ada", "a password of ada", "read:accounts read:market all:eft", "1", "2")
 	_, back := s.surfer("ada", "a password of ada").consent(payerID, payerURI, "read:accounts read:market all:eft", "account:1", "on", "account:2", "on")
@@ -287,6 +289,7 @@ func (s *server) answerStream(token string) (rest func() string) {
 // What a person allowed ends with the person's word, across a restart and by
 // kill -9.
 func TestPersonsGrantOutlivesKill9AndEndsWithItsRevocation(t *testing.T) {
+	t.Parallel()
 	s := startWithApps(t)
 	s.newUser("ada", "a password of ada", "read:accounts", "1")
 	_, back := s.surfer("ada", "a password of ada").consent(deskID, deskURI, "read:accounts", "account:1", "on")

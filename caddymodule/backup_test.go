@@ -15,6 +15,7 @@ import (
 
 // Whatever comes instead of a whole copy gets no name.
 func TestBackupThatArrivesDamaged(t *testing.T) {
+	t.Parallel()
 	digest := func(body string) string {
 		sum := sha256.Sum256([]byte(body))
 		return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"

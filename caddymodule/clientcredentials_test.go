@@ -8,6 +8,7 @@ import (
 
 // A client gets a token of its own, asks what it is, calls the API and ends it.
 func TestClientCredentialsThenRevoked(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = strings.Replace(s.config, "client "+clientID+" {", "client "+clientID+" {\naccounts 2", 1)
 	s.start()
@@ -49,6 +50,7 @@ func TestClientCredentialsThenRevoked(t *testing.T) {
 // The tokens that a client gets for itself are one line of the grant list. That
 // ends them all at once, and the client asks for others.
 func TestOwnTokensAreOneGrant(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	own := func() (got tokens) {
 		s.answer(s.form("/oauth2/token", "grant_type=client_credentials&scope=read:accounts"), 200, &got)

@@ -10,6 +10,7 @@ import (
 // The revision is that of what is enforced: of the file that changed, but not of
 // one that is bad.
 func TestPolicyListShowsWhatIsEnforced(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	shows := func(content string) func() bool {
 		sum := sha256.Sum256([]byte(content))

@@ -20,6 +20,7 @@ func (s *server) prints(output string, lines ...string) {
 
 // A user's accounts by commands, from the first binding to the last.
 func TestCommandsOfUsersAndBindings(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	s.prints(s.ok("", "bearer", "user", "add", "alice", "--name", "Alice Doe", "--scopes", "read:eft,read:market"),
 		"id +alice", "name +Alice Doe", "scopes +read:eft read:market", "status +active", "source +command")
@@ -54,6 +55,7 @@ func TestCommandsOfUsersAndBindings(t *testing.T) {
 
 // What would end is what then ends, with its live streams.
 func TestDryRunAndStreamsByCommand(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	got := s.obtain("read:market")
 	ws := s.openWebSocket(got.Access)
@@ -89,6 +91,7 @@ func TestDryRunAndStreamsByCommand(t *testing.T) {
 
 // Operator tokens change hands without a reload, and no command shows one.
 func TestOperatorRotationByCommand(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	address := "127.0.0.1:" + freeport.Find(t)
 	s.config = strings.Replace(s.config, "unix/"+s.path("admin.sock")+"|0600", address, 1)

@@ -23,6 +23,7 @@ func (s *server) ok(stdin string, args ...string) string {
 
 // The life of a client, its account and its tokens, by commands alone.
 func TestCommandsRunAnEnvironment(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	shown := s.ok("", "bearer", "client", "add", "bot", "--name", "Trading bot", "--scopes", "read:eft, read:market")
 	secret := regexp.MustCompile(`(?m)^secret +(cb_test_secret_\S+)$`).FindStringSubmatch(shown)
@@ -112,6 +113,7 @@ func (s *server) obtainAs(service, serviceSecret, client, clientSecret, scopes s
 }
 
 func TestCommandsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	secretToken := "cb_test_personal_" + strings.Repeat("x", 40)
 	tests := []struct {
@@ -206,6 +208,7 @@ func TestCommandsOverTCP(t *testing.T) {
 }
 
 func TestPolicyCommands(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.write("good.yaml", `version: 1
 scopes:
@@ -281,6 +284,7 @@ func TestHashSecretCommand(t *testing.T) {
 // Every command says what it does and shows an example: these texts are the
 // manual pages.
 func TestEveryCommandHasHelp(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.ok("", "manpage", "--directory", s.path("man"))
 	pages, err := os.ReadDir(s.path("man"))

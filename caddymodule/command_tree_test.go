@@ -238,6 +238,7 @@ func TestCompletion(t *testing.T) {
 
 // The same through the program, which adds Caddy's own commands.
 func TestCompletionByTheProgram(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	s.ok("", "bearer", "user", "add", "alice", "--name", "Alice Doe")
 	for args, want := range map[string]string{

@@ -160,6 +160,7 @@ func (r *realm) claim(raw string, part int, member string) string {
 // Nothing of one environment is good in the other, and nothing that is tried there
 // changes anything, in either.
 func TestS2_1_EnvironmentsAreTwoWorlds(t *testing.T) {
+	t.Parallel()
 	production, sandbox := startTwoRealms(t)
 	of := map[*realm]holdings{production: production.hold(), sandbox: sandbox.hold()}
 	t.Run("what is issued says where it is from", func(t *testing.T) {
@@ -284,6 +285,7 @@ func (r *realm) isGood(h holdings) {
 // Whatever is ended in one environment, under ids that both have, lives on in the
 // other.
 func TestS2_1_RevokingInOneLeavesTheOtherAlone(t *testing.T) {
+	t.Parallel()
 	production, sandbox := startTwoRealms(t)
 	lives := func(t *testing.T, r *realm, raw string, want bool) {
 		t.Helper()
@@ -325,6 +327,7 @@ func TestS2_1_RevokingInOneLeavesTheOtherAlone(t *testing.T) {
 // Each issuer says of itself what is configured, whatever a request names,
 // and publishes its own keys only.
 func TestS2_1_IssuersPublishTheirOwn(t *testing.T) {
+	t.Parallel()
 	production, sandbox := startTwoRealms(t)
 	kids := map[*realm][]string{}
 	for _, r := range []*realm{production, sandbox} {
@@ -410,6 +413,7 @@ var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 // Two issuers on one host share its cookies. Each has a name of its own for its
 // session, and a session of one is none at the other, whatever its name.
 func TestS2_1_SessionsOfOneHostDontMix(t *testing.T) {
+	t.Parallel()
 	production, sandbox := startTwoRealms(t)
 	for _, r := range []*realm{production, sandbox} {
 		r.command("user", "add", "alice", "--scopes", "read:accounts")

@@ -10,6 +10,7 @@ import (
 // Each of these must be refused at the start, with a message that names what is
 // wrong and where.
 func TestStartRefusesWithAClearError(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		spoil func(*server)
 		want  []string
@@ -94,6 +95,7 @@ func TestStartRefusesWithAClearError(t *testing.T) {
 }
 
 func TestRootKeyLostOrSwapped(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	alive := s.obtain("read:accounts")
 	s.signal(os.Kill)
@@ -129,6 +131,7 @@ func TestRootKeyLostOrSwapped(t *testing.T) {
 }
 
 func TestSecondProcessOnTheSameDataIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	second := newServer(t)
 	second.config = strings.Replace(second.config, second.path("bearer.db"), s.path("bearer.db"), 1)
@@ -142,6 +145,7 @@ func TestSecondProcessOnTheSameDataIsRefused(t *testing.T) {
 // After a rejected reload Caddy's admin endpoint belongs to the rejected
 // configuration; a revocation by command must reach the one that serves.
 func TestRevocationByCommandAfterARejectedReload(t *testing.T) {
+	t.Parallel()
 	for name, spoiled := range map[string]func(*server) string{
 		"bad at load":                   func(s *server) string { return strings.Replace(s.config, "bearer_gate test", "bearer_gate tset", 1) },
 		"fails at start of the app":     func(s *server) string { return strings.Replace(s.config, s.path("root.key"), s.path("other.key"), 1) },
@@ -194,6 +198,7 @@ func (s *server) taken() string {
 // app fails to start must not bring back the policy that the old configuration
 // had read at its own start, not for a moment.
 func TestRejectedReloadDoesNotBringBackAnOlderPolicy(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	token := s.obtain("read:accounts read:market").Access
 	ws := s.openWebSocket(token)
@@ -212,6 +217,7 @@ func TestRejectedReloadDoesNotBringBackAnOlderPolicy(t *testing.T) {
 
 // What a rejected configuration does not have is not taken from who rides on it.
 func TestRejectedReloadWithoutAPolicyKeepsItsStreams(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	ws := s.openWebSocket(s.obtain("read:market").Access)
 	renamed := strings.NewReplacer("policy test ", "policy renamed ", "bearer_gate test", "bearer_gate renamed").Replace(s.config)
@@ -230,6 +236,7 @@ func TestRejectedReloadWithoutAPolicyKeepsItsStreams(t *testing.T) {
 // A proxy that would drop every WebSocket at each reload is reported, however
 // deep in the routes it stands.
 func TestWarnsOfAProxyThatDropsStreams(t *testing.T) {
+	t.Parallel()
 	const warning = "no stream_close_delay"
 	s := newServer(t)
 	careful := s.config
@@ -248,6 +255,7 @@ func TestWarnsOfAProxyThatDropsStreams(t *testing.T) {
 }
 
 func TestReloadToAnotherStoreCutsTheOldOnesStreams(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	got := s.obtain("read:market")
 	ws := s.openWebSocket(got.Access)

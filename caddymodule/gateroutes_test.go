@@ -30,6 +30,7 @@ func (s *server) withRoutes(routes string) string {
 }
 
 func TestRoutesInTheGateDecide(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.withRoutes(ownRoutes)
 	s.start()
@@ -50,6 +51,7 @@ func TestRoutesInTheGateDecide(t *testing.T) {
 
 // The scopes of a gate's own routes are those of a policy file that changes.
 func TestRoutesInTheGateFollowTheScopes(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.withRoutes(ownRoutes)
 	s.start()
@@ -88,6 +90,7 @@ func TestRoutesInTheGateFollowTheScopes(t *testing.T) {
 // A reload that leaves a gate's routes alone leaves its streams alone, and one
 // that changes them ends what they had let in.
 func TestRoutesInTheGateAreReloaded(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.withRoutes(ownRoutes)
 	s.start()
@@ -111,6 +114,7 @@ func TestRoutesInTheGateAreReloaded(t *testing.T) {
 // The gate's routes must still be there for those who hold on to the old
 // configuration when the new one did not start.
 func TestRoutesInTheGateOutliveARejectedReload(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.withRoutes(ownRoutes)
 	s.start()

@@ -78,6 +78,7 @@ func (s *server) renew(one tokens) (next tokens) {
 
 // The life of signing keys by commands, over a restart without warning.
 func TestKeyCommandsRotateAndRevoke(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	first := s.obtain("read:accounts")
 	old := kid(t, first.Access)
@@ -128,6 +129,7 @@ func TestKeyCommandsRotateAndRevoke(t *testing.T) {
 // A new root key by command: what was made before stays good, over restarts too,
 // until the old key is forgotten.
 func TestRootKeyIsRotatedByCommand(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	var bot, desk record
 	s.decode(s.ok("", "bearer", "client", "add", "bot", "--scopes", "read:accounts", "--json"), &bot)
@@ -181,6 +183,7 @@ func TestRootKeyIsRotatedByCommand(t *testing.T) {
 
 // Killed after the new key was written and before the database knew of it.
 func TestRotationOfTheRootKeyOutlivesKill9(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	before := s.obtain("read:accounts")
 	s.signal(os.Kill)
@@ -218,6 +221,7 @@ func TestRotationOfTheRootKeyOutlivesKill9(t *testing.T) {
 // The running process has one current root key; a file that begins with another
 // is refused by a reload, which changes nothing.
 func TestReloadBringsNoOtherRootKey(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	before := s.obtain("read:accounts")
 	text, err := os.ReadFile(s.path("root.key"))
@@ -262,6 +266,7 @@ func p256PEM(t testing.TB) string {
 
 // A key of each type from a file, one after the other, then none.
 func TestSigningKeyFromAFile(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

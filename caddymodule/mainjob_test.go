@@ -13,6 +13,7 @@ import (
 
 // The three lines on which everything stands.
 func TestTokenThenForbiddenThenRevoked(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	got := s.obtain("read:accounts all:eft")
 	if got.Scope != "read:accounts all:eft" {
@@ -51,6 +52,7 @@ type echo struct {
 }
 
 func TestUpstreamLearnsWhoCallsAndNeverTheToken(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	got := s.obtain("read:accounts")
 	request := s.call("GET", "/api/v1/accounts", got.Access)
@@ -74,6 +76,7 @@ func TestUpstreamLearnsWhoCallsAndNeverTheToken(t *testing.T) {
 }
 
 func TestForwardTokenAndIdentityHeaderNames(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.caddyfile(siteOptions{gate: "forward_token\nrealm trading\nidentity_headers {\n subject X-Who\n}"})
 	s.start()
@@ -90,6 +93,7 @@ func TestForwardTokenAndIdentityHeaderNames(t *testing.T) {
 }
 
 func TestForeignHostIsGatedToo(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	for _, host := range []string{"evil.test", "localhost", "[::1]", "127.0.0.1:1"} {
 		request := s.call("GET", "/api/v1/accounts", "")
@@ -102,6 +106,7 @@ func TestForeignHostIsGatedToo(t *testing.T) {
 }
 
 func TestHopByHopTrickIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	request := s.call("GET", "/api/v1/accounts", s.obtain("read:accounts").Access)
 	request.Header.Set("Connection", "close, X-Auth-Accounts")
@@ -113,6 +118,7 @@ func TestHopByHopTrickIsRefused(t *testing.T) {
 
 // An operator's error routes write the body; status and challenge stay.
 func TestHandleErrorsWritesTheBody(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.caddyfile(siteOptions{site: "handle_errors {\n respond \"house style {err.status_code}\"\n}"})
 	s.start()
@@ -128,6 +134,7 @@ func TestHandleErrorsWritesTheBody(t *testing.T) {
 }
 
 func TestWhatWasAcknowledgedOutlivesKill9(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	dead, alive := s.obtain("read:accounts"), s.obtain("read:accounts")
 	s.revoke(dead.Refresh)
@@ -139,6 +146,7 @@ func TestWhatWasAcknowledgedOutlivesKill9(t *testing.T) {
 }
 
 func TestClientRemovedFromTheConfigurationIsDead(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	got := s.obtain("read:accounts read:market")
 	ws := s.openWebSocket(got.Access)
@@ -161,6 +169,7 @@ func TestClientRemovedFromTheConfigurationIsDead(t *testing.T) {
 }
 
 func TestPolicyFileChangesWithoutReload(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	token := s.obtain("read:accounts").Access
 	s.answer(s.call("GET", "/api/v1/accounts", token), 200, nil)
@@ -195,6 +204,7 @@ func TestPolicyFileChangesWithoutReload(t *testing.T) {
 }
 
 func TestListModulesShowsOurs(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	out, _, _ := s.run("", "list-modules")
 	for _, id := range []string{"\nbearer\n", "\nadmin.api.bearer\n", "\nhttp.handlers.bearer_gate\n", "\nhttp.handlers.bearer_issuer\n"} {
@@ -207,6 +217,7 @@ func TestListModulesShowsOurs(t *testing.T) {
 // Every secret and token that was in play must be absent from every log, with
 // the debug level and both access logs on.
 func TestNoSecretInAnyLog(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	got := s.obtain("read:accounts read:market")
 	secrets := []string{serviceSecret, clientSecret, got.Access, got.Refresh}
@@ -275,6 +286,7 @@ func TestNoSecretInAnyLog(t *testing.T) {
 }
 
 func TestSigningAlgorithmChangesWithAReload(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	old := s.obtain("read:accounts")
 	if complaint := s.reload(s.caddyfile(siteOptions{environment: "signing_algorithm EdDSA\n"})); complaint != "" {
@@ -297,6 +309,7 @@ func TestSigningAlgorithmChangesWithAReload(t *testing.T) {
 
 // The seed page's two calls, as printed: GET with a form body.
 func TestS4_TheBanksPageAsPrinted(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	request := s.request("GET", s.issuer+"/api/v1/s2s-oauth2/code", nil)
 	for name, value := range map[string]string{

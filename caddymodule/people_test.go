@@ -47,6 +47,7 @@ func (s *server) isSignedIn(browser *http.Client) bool {
 // People sign in at the real server; what they type, and what their browsers hold,
 // stands in no log, not even in Caddy's most talkative one.
 func TestPeopleSignIn(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	bearer := func(stdin string, code int, args ...string) (stdout, stderr string) {
 		t.Helper()

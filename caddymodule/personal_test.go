@@ -117,6 +117,7 @@ func TestS1_3_S1_9_PersonalTokenFromIssueToRevocation(t *testing.T) {
 // An allow-list believes the address that Caddy's trusted_proxies decide on, and
 // nothing that a client says.
 func TestS1_10_AllowListOfARealServer(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	token, _ := s.personal("--principal", serviceID, "--scopes", "read:accounts", "--allow", "192.0.2.0/24")
 	claiming := func(address string) *http.Request {
@@ -153,6 +154,7 @@ func TestS1_10_AllowListOfARealServer(t *testing.T) {
 }
 
 func TestS1_10_RateOfARealServer(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	token, _ := s.personal("--principal", serviceID, "--scopes", "read:accounts read:market", "--rate", "2/h")
 	s.answer(s.call("GET", "/api/v1/accounts", token), 200, nil)
@@ -216,6 +218,7 @@ func TestS3_9_PersonalTokenIsCutWithItsOwner(t *testing.T) {
 }
 
 func TestTokenIssueSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	for _, tt := range []struct {
 		args string

@@ -129,6 +129,7 @@ func newOutage(t *testing.T) *outage {
 // An older database file in the place of the present one: it looks healthy, and
 // would bring back all that was revoked since.
 func TestOlderDatabaseInThePlaceOfThePresentOne(t *testing.T) {
+	t.Parallel()
 	o := newOutage(t)
 	o.put("backup.db", "bearer.db")
 	complaint := o.startAndFail()
@@ -177,6 +178,7 @@ func TestOlderDatabaseInThePlaceOfThePresentOne(t *testing.T) {
 }
 
 func TestJournalLostAndEverythingEnded(t *testing.T) {
+	t.Parallel()
 	o := newOutage(t)
 	o.put("backup.db", "bearer.db")
 	if err := os.Remove(o.path("revocations.journal")); err != nil {
@@ -217,6 +219,7 @@ func TestJournalLostAndEverythingEnded(t *testing.T) {
 
 // What a copy of the disk, without the mark of a backup, is known by.
 func TestDatabaseAndJournalThatDontBelongTogether(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	s.kill()
 	s.put("bearer.db", "first.db")
@@ -288,6 +291,7 @@ func TestDatabaseAndJournalThatDontBelongTogether(t *testing.T) {
 }
 
 func TestRestoreWhileTheServerRuns(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	s.bearer("backup", s.path("backup.db"))
 	_, complaint, code := s.run("", "bearer", "restore", s.path("backup.db"), "--config", s.path("Caddyfile"), "--adapter", "caddyfile", "--end-all")
@@ -300,6 +304,7 @@ func TestRestoreWhileTheServerRuns(t *testing.T) {
 }
 
 func TestRestoreCommandsThatAreWrong(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.write("Caddyfile", s.config)
 	s.write("text.db", strings.Repeat("dear diary, ", 1000))
@@ -326,6 +331,7 @@ func TestRestoreCommandsThatAreWrong(t *testing.T) {
 
 // The backup is of one instant, however much is going on.
 func TestBackupWhileCallersWork(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	ctx, stop := context.WithCancel(t.Context())
 	var callers sync.WaitGroup
@@ -395,6 +401,7 @@ func TestBackupWhoseCallerHangsUp(t *testing.T) {
 
 // A reload follows the option, and is no opening of the store.
 func TestReloadMovesTheJournal(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	read := func(name string) *journal.Content {
 		t.Helper()
@@ -439,6 +446,7 @@ func TestReloadMovesTheJournal(t *testing.T) {
 }
 
 func TestStartWithAJournalThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		spoil func(*server)
 		want  []string

@@ -64,6 +64,7 @@ func TestEverySettingIsProven(t *testing.T) {
 
 // TestEverySettingCounts runs the proofs.
 func TestEverySettingCounts(t *testing.T) {
+	t.Parallel()
 	first, second := startVariant(t, false), startVariant(t, true)
 	one, two := first.settings(), second.settings()
 	for _, p := range proofs() {

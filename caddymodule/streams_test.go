@@ -199,6 +199,7 @@ func TestStreamsSurviveWhatDoesNotConcernThem(t *testing.T) {
 }
 
 func TestPolicyChangeDropsOnlyWhatItForbids(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	got := s.obtain("read:market")
 	ws := s.openWebSocket(got.Access)

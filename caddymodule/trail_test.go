@@ -93,6 +93,7 @@ func (s *server) tamper(statements ...string) {
 // A changed byte is found with its row, and a tail that was cut without a trace
 // in the database by a head from outside.
 func TestAuditTrailThatWasTamperedWith(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.caddyfile(siteOptions{bearer: "audit {\n file " + s.path("heads") + "\n}"})
 	s.start()
@@ -144,6 +145,7 @@ func TestAuditTrailThatWasTamperedWith(t *testing.T) {
 
 // A head is out within 5 s of what it covers, also to a receiver of syslog.
 func TestHeadReachesSyslogInTime(t *testing.T) {
+	t.Parallel()
 	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
 	must(t, err)
 	defer receiver.Close()
@@ -177,6 +179,7 @@ func TestHeadReachesSyslogInTime(t *testing.T) {
 // What was refused just before a clean stop is in the trail, and the last head
 // covers all of it.
 func TestCleanStopSealsWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.caddyfile(siteOptions{bearer: "audit {\n file " + s.path("heads") + "\n}"})
 	s.start()
@@ -212,6 +215,7 @@ func TestCleanStopSealsWhatIsLeft(t *testing.T) {
 // A sink that can't be written is complained of and holds nothing up. As soon as
 // it can, it gets the newest head.
 func TestSinkThatCannotBeWrittenHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.config = s.caddyfile(siteOptions{bearer: "audit {\n file " + s.path("later/heads") + "\n}"})
 	s.start()
@@ -227,6 +231,7 @@ func TestSinkThatCannotBeWrittenHoldsNothingUp(t *testing.T) {
 
 // Whatever strangers send, nothing of it is in the trail, and no secret either.
 func TestCanaryNothingThatStrangersChooseIsInTheAuditTrail(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	const marker = "canary-9b2d"
 	issued := s.obtain("read:eft")
@@ -379,6 +384,7 @@ func (s *server) checkExport(text string) {
 }
 
 func TestAuditListIsNarrowed(t *testing.T) {
+	t.Parallel()
 	s := newServer(t).start()
 	s.obtain("read:eft")
 	s.answer(s.form("/oauth2/token", "grant_type=client_credentials&scope=read:eft"), 200, nil)
