@@ -132,7 +132,7 @@ func (i *Issuer) allow(x *exchange, a *authorization, p *person, o *offer, f for
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked):
-		return response{}, invalidRequest("the app, or your own account here, was switched off just now")
+		return response{}, misledBy("switched_off")
 	case err != nil:
 		return response{}, fmt.Errorf("issue code: %w", err)
 	}
@@ -162,7 +162,7 @@ func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer,
 	if problem != "" {
 		status = http.StatusBadRequest
 	}
-	return pageResponse(status, pages.Consent(d), formTarget(a.redirectURI))
+	return pageResponse(status, pages.Consent(d), formTarget(a.redirectURI)).keepingOpener()
 }
 
 // shownScopes puts scopes into words, the most dangerous first. A scope is as

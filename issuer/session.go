@@ -120,10 +120,7 @@ func (i *Issuer) touch(x *exchange, p *person) error {
 
 // errSignInAgain: the user was changed between the check of the password and the
 // session that would stand on it.
-var errSignInAgain error = &oauthError{
-	status: http.StatusConflict, code: codeInvalidUser,
-	description: "your account was changed at this moment: sign in again",
-}
+var errSignInAgain error = pageError(http.StatusConflict, codeInvalidUser, "error.says.account_changed")
 
 // startSession signs a user in, who gave a password at an instant (zero: nobody
 // knows when), and returns the cookie's header line. The cookie is always a new one, whatever the browser had before: nobody can have planted
@@ -183,10 +180,7 @@ func csrfOf(raw string) string {
 // checkForm refuses a form that no page of this session holds.
 func (p *person) checkForm(f form) error {
 	if subtle.ConstantTimeCompare([]byte(f["csrf"]), []byte(p.csrf)) != 1 {
-		return &oauthError{
-			status: http.StatusForbidden, code: codeInvalidRequest,
-			description: "this form is not of your present session: go back, load the page again and repeat",
-		}
+		return pageError(http.StatusForbidden, codeInvalidRequest, "error.says.other_session")
 	}
 	return nil
 }
