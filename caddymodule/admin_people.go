@@ -3,8 +3,6 @@ package caddymodule
 import (
 	"net/http"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -20,31 +18,6 @@ func peopleRoutes() []adminRoute {
 	}
 }
 
-// minPassword is the least that a password has, in characters. Whoever has many
-// addresses may guess as fast as hashes are computed: it has to hold that.
-const minPassword = 12
-
-// checkPassword refuses what nobody should choose or could type into a form. The
-// error never repeats it.
-func checkPassword(user, password string) error {
-	switch n := utf8.RuneCountInString(password); {
-	case password == "":
-		return refuse(http.StatusBadRequest, "the password is empty")
-	case !utf8.ValidString(password):
-		return refuse(http.StatusBadRequest, "the password is not UTF-8")
-	case n < minPassword:
-		return refuse(http.StatusBadRequest, "the password has %d characters; at least %d", n, minPassword)
-	case password == user:
-		return refuse(http.StatusBadRequest, "the password is the user's id")
-	}
-	for _, c := range password {
-		if !unicode.IsPrint(c) {
-			return refuse(http.StatusBadRequest, "the password has a character that cannot be typed")
-		}
-	}
-	return nil
-}
-
 // setPassword lets a user sign in, by another password than before. Wherever the
 // user is signed in, that ends.
 func setPassword(c *adminCall) (any, error) {
@@ -54,8 +27,8 @@ func setPassword(c *adminCall) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := checkPassword(c.request.PathValue("id"), in.Password); err != nil {
-		return nil, err
+	if err := token.CheckPassword(c.request.PathValue("id"), in.Password); err != nil {
+		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
 	hash, err := token.HashPassword(in.Password)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // peopleCommands are those about how users sign in.
@@ -23,7 +25,7 @@ is good no more, and wherever the user is signed in, that ends. Tokens live on;
 "caddy bearer user revoke" ends them.
 
 Where an OpenID provider signs people in ("login oidc"), passwords are not
-asked for.`, minPassword)[1:],
+asked for.`, token.MinPassword)[1:],
 		Example: "  caddy bearer user password alice\n" +
 			"  openssl rand -base64 18 | tee password.txt | caddy bearer user password alice",
 		Args:              takes("ID"),

@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"encoding/base64"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -47,7 +48,7 @@ type authorization struct {
 func (i *Issuer) readAuthorization(x *exchange) (*authorization, error) {
 	query := x.URL.RawQuery
 	if len(query) > maxAuthorizeQuery {
-		return nil, invalidRequest("the request that the app sent you with is longer than 7 KiB")
+		return nil, misledBy("request_too_long")
 	}
 	f, repeated, err := parsePairs(query)
 	if err != nil {
@@ -55,9 +56,9 @@ func (i *Issuer) readAuthorization(x *exchange) (*authorization, error) {
 	}
 	switch {
 	case repeated["client_id"] || repeated["redirect_uri"]:
-		return nil, invalidRequest("client_id or redirect_uri is repeated in the request that the app sent you with")
+		return nil, misledBy("repeated")
 	case f["client_id"] == "":
-		return nil, invalidRequest("client_id is missing in the request that the app sent you with")
+		return nil, misledBy("no_client")
 	}
 	client, err := i.authorizingClient(x, f["client_id"])
 	if err != nil {
@@ -69,21 +70,26 @@ func (i *Issuer) readAuthorization(x *exchange) (*authorization, error) {
 	}
 	switch {
 	case a.redirectURI == "" && a.named == "":
-		return nil, invalidRequest("the app did not say where to send you back to, and has not registered exactly one place")
+		return nil, misledBy("no_place")
 	case a.redirectURI == "":
-		return nil, invalidRequest("the app wants to send you back to a place that it has not registered (redirect_uri)")
+		return nil, misledBy("other_place")
 	case len(a.state) > maxAuthorizeState:
-		return nil, invalidRequest("the state that the app sent along is longer than 4 KiB")
+		return nil, misledBy("state_too_long")
 	case repeated["state"]:
 		a.state = "" // which of them is anybody's guess
 	}
 	return a, nil
 }
 
+// misledBy tells people what is wrong with the app that sent them here.
+func misledBy(what string) error {
+	return pageError(http.StatusBadRequest, codeInvalidRequest, "error.app."+what)
+}
+
 // authorizingClient finds a client that may send people here. Of one that does
 // not exist nothing else is said than of one that may not.
 func (i *Issuer) authorizingClient(x *exchange, id string) (store.Client, error) {
-	unknown := invalidRequest("the app that sent you here is not known, or is switched off (client_id)")
+	unknown := misledBy("unknown")
 	if !isCredential(id) {
 		return store.Client{}, unknown
 	}

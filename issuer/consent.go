@@ -55,17 +55,17 @@ func (i *Issuer) offerOf(x *exchange, a *authorization, p *person) (*offer, erro
 // consentDurations are how long a client may keep access, by the value of the form's
 // field. Zero: until it is revoked.
 var consentDurations = []struct {
-	value string
+	value pages.ConsentTerm
 	life  time.Duration
 }{
-	{"hour", time.Hour}, {"day", 24 * time.Hour}, {"month", 30 * 24 * time.Hour}, {"revoked", 0},
+	{pages.TermHour, time.Hour}, {pages.TermDay, 24 * time.Hour}, {pages.TermMonth, 30 * 24 * time.Hour}, {pages.TermUntilRevoked, 0},
 }
 
 // usualDuration is chosen unless the person chooses: long enough to be of use, and
 // it ends by itself.
-const usualDuration = "month"
+const usualDuration = pages.TermMonth
 
-func expiresAfter(value string, now time.Time) (expires time.Time, ok bool) {
+func expiresAfter(value pages.ConsentTerm, now time.Time) (expires time.Time, ok bool) {
 	for _, d := range consentDurations {
 		if d.value == value && d.life == 0 {
 			return time.Time{}, true
@@ -101,7 +101,7 @@ func (i *Issuer) consentDecision(x *exchange, a *authorization, p *person, o *of
 // allow writes grant and code in one transaction, and hands the code to the
 // client.
 func (i *Issuer) allow(x *exchange, a *authorization, p *person, o *offer, f form) (response, error) {
-	expires, known := expiresAfter(f["duration"], x.now)
+	expires, known := expiresAfter(pages.ConsentTerm(f["duration"]), x.now)
 	var picked []string
 	for _, id := range o.accountIDs() {
 		if f[accountField(id)] != "" {
@@ -132,7 +132,7 @@ func (i *Issuer) allow(x *exchange, a *authorization, p *person, o *offer, f for
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked):
-		return response{}, invalidRequest("the app, or your own account here, was switched off just now")
+		return response{}, misledBy("switched_off")
 	case err != nil:
 		return response{}, fmt.Errorf("issue code: %w", err)
 	}
@@ -148,7 +148,7 @@ func accountField(id string) string { return "account:" + id }
 // choices are kept.
 func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer, sent form, problem pages.ConsentProblem) response {
 	d := pages.ConsentData{
-		Layout: i.layoutFor("Allow access", p), Action: x.URL.RequestURI(), Problem: problem,
+		Layout: i.layoutFor("", p), Action: x.URL.RequestURI(), Problem: problem,
 		App: shownName(&a.client), Description: shownText(a.client.Description, maxShownText),
 		Owner:  shownText(o.owner, maxShownName),
 		Scopes: i.shownScopes(o.scopes), Accounts: shownAccounts(i.policy(), o.open, sent),
@@ -156,13 +156,13 @@ func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer,
 	d.Destination, d.Leads = destination(a.redirectURI)
 	d.Lacks = lacking(d.Scopes)
 	for _, duration := range consentDurations {
-		d.Durations = append(d.Durations, pages.ConsentDuration{Value: duration.value, Chosen: duration.value == cmp.Or(sent["duration"], usualDuration)})
+		d.Durations = append(d.Durations, pages.ConsentDuration{Value: duration.value, Chosen: duration.value == cmp.Or(pages.ConsentTerm(sent["duration"]), usualDuration)})
 	}
 	status := http.StatusOK
 	if problem != "" {
 		status = http.StatusBadRequest
 	}
-	return pageResponse(status, pages.Consent(d), formTarget(a.redirectURI))
+	return pageResponse(status, pages.Consent(d), formTarget(a.redirectURI)).keepingOpener()
 }
 
 // shownScopes puts scopes into words, the most dangerous first. A scope is as
@@ -187,7 +187,7 @@ func (i *Issuer) shownScopes(names []string) []pages.ConsentScope {
 				s.Includes = append(s.Includes, included.Title)
 			}
 		}
-		s.Risk = s.risk.String()
+		s.Risk = pages.ConsentRisk(s.risk.String())
 		all = append(all, s)
 	}
 	slices.SortStableFunc(all, func(a, b shown) int { return int(b.risk) - int(a.risk) })
@@ -212,11 +212,11 @@ func scopeReach(p *policy.Policy, name string, seen []string) []string {
 }
 
 // lacking are the risks that none of the scopes has.
-func lacking(scopes []pages.ConsentScope) []string {
-	var lacks []string
-	for _, risk := range []policy.Risk{policy.RiskWithdraw, policy.RiskTrade, policy.RiskAdmin} {
-		if !slices.ContainsFunc(scopes, func(s pages.ConsentScope) bool { return s.Risk == risk.String() }) {
-			lacks = append(lacks, risk.String())
+func lacking(scopes []pages.ConsentScope) []pages.ConsentRisk {
+	var lacks []pages.ConsentRisk
+	for _, risk := range []pages.ConsentRisk{pages.ConsentWithdraws, pages.ConsentTrades, pages.ConsentActsOnOthers} {
+		if !slices.ContainsFunc(scopes, func(s pages.ConsentScope) bool { return s.Risk == risk }) {
+			lacks = append(lacks, risk)
 		}
 	}
 	return lacks

@@ -77,7 +77,7 @@ func readBody(r *http.Request) (string, error) {
 
 var errBodyTooLong error = &oauthError{
 	status: http.StatusRequestEntityTooLarge, code: codeInvalidRequest,
-	description: "the body is longer than 64 KiB",
+	description: "the body is longer than 64 KiB", text: "error.says.too_long",
 }
 
 // parseForm reads application/x-www-form-urlencoded as url.ParseQuery does, but

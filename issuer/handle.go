@@ -166,7 +166,7 @@ func (i *Issuer) refusal(x *exchange, err error) response {
 
 // privateEndpoints are those that ask for credentials.
 var privateEndpoints = []string{
-	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout",
+	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout", "settings.password",
 	"trading.token", "trading.tokens", "trading.show", "trading.revoke", "exchange.token", "exchange.delink",
 }
 

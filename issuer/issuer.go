@@ -212,7 +212,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathIntrospect, i.handle("introspect", post, i.introspect))
 	mux.Handle(base+pathSelf, i.handle("self", get, i.self))
 	mux.Handle(base+pathRevoke, i.crossOrigin(i.handle("revoke", post, i.revoke)))
-	mux.Handle(cmp.Or(base, "/{$}"), i.handlePage("home", getHeadOrPost, i.personPage(i.home, i.signOutElsewhere)))
+	mux.Handle(cmp.Or(base, "/{$}"), i.handlePage("home", get, i.forPerson(i.home)))
 	mux.Handle(base+pathLogin, i.handlePage("login", getHeadOrPost, i.login))
 	if i.upstream != nil {
 		mux.Handle(base+pathCallback, i.handlePage("login.callback", []string{http.MethodGet}, i.callback))
@@ -223,6 +223,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathConnect, i.handlePage("connect", getOrPost, i.connect))
 	mux.Handle(base+pathExchangeToken, i.handle("exchange.token", post, i.exchangeToken))
 	mux.Handle(base+pathDelinkUser, i.handle("exchange.delink", post, i.delinkUser))
+	i.securityRoutes(mux, base)
 	i.applicationRoutes(mux, base)
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))

@@ -34,7 +34,7 @@ func (i *Issuer) askProvider(x *exchange, s *signingIn) (response, error) {
 	if p := s.confirm; p != nil {
 		d.Layout, d.Confirm, d.ID = i.layoutFor("", p), true, p.user.ID
 	}
-	return pageResponse(http.StatusOK, pages.SignIn(d), known.origin), nil
+	return i.signInResponse(http.StatusOK, d, known.origin), nil
 }
 
 // leaveForProvider sends a person to the provider.
@@ -100,7 +100,7 @@ func (i *Issuer) backFromProvider(x *exchange) (*store.Principal, *signInFlow, t
 	// The page would be anybody's who sends a person here, if the state were not
 	// looked at first.
 	if !ok || !sameSecret(only(q["state"]), f.State) {
-		return fail(invalidRequest("this sign-in did not begin in this browser, or took longer than %d minutes: begin again", flowLife/time.Minute))
+		return fail(pageError(http.StatusBadRequest, codeInvalidRequest, "error.provider.other_browser", "Minutes", int(flowLife/time.Minute)))
 	}
 	known, err := i.upstream.discover(x.Context())
 	if err != nil {
@@ -134,15 +134,9 @@ func (i *Issuer) checkConfirmation(x *exchange, f *signInFlow, who identity) err
 	case err != nil:
 		return err
 	case p == nil || p.user.ID != f.Confirm || who.user != f.Confirm:
-		return &oauthError{
-			status: http.StatusForbidden, code: codeInvalidUser,
-			description: "it was not you who signed in, but somebody else: nothing is confirmed",
-		}
+		return pageError(http.StatusForbidden, codeInvalidUser, "error.provider.somebody_else")
 	case x.now.Sub(who.authenticated) > stepUpLife:
-		return &oauthError{
-			status: http.StatusForbidden, code: codeInvalidUser,
-			description: "the service that signs people in did not ask for your password again, as it should have: nothing is confirmed",
-		}
+		return pageError(http.StatusForbidden, codeInvalidUser, "error.provider.not_asked")
 	}
 	return nil
 }
@@ -172,10 +166,7 @@ func (i *Issuer) knownUser(x *exchange, id string) (*store.Principal, error) {
 		x.named = user.ID
 	}
 	if user.Kind != store.User || user.Status != store.Active {
-		return nil, &oauthError{
-			status: http.StatusForbidden, code: codeInvalidUser,
-			description: fmt.Sprintf("you have signed in as %s, but this name is not open here: ask your operator", shortText(id)),
-		}
+		return nil, pageError(http.StatusForbidden, codeInvalidUser, "error.provider.not_open", "User", shortText(id))
 	}
 	x.person = user.ID
 	return &user, nil
@@ -188,10 +179,7 @@ func (i *Issuer) providerRefused(code, description string) error {
 	if description != "" {
 		says += ": " + shortText(description)
 	}
-	return &oauthError{
-		status: http.StatusForbidden, code: codeAccessDenied,
-		description: fmt.Sprintf("you are not signed in; %s says %q", hostOf(i.upstream.Issuer), says),
-	}
+	return pageError(http.StatusForbidden, codeAccessDenied, "error.provider.refused", "Provider", hostOf(i.upstream.Issuer), "Says", says)
 }
 
 // shortText is what strangers wrote, fit for a sentence.

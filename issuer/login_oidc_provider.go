@@ -81,10 +81,9 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // errProviderAway is for a provider that cannot be asked.
 func errProviderAway(cause error) error {
-	return &oauthError{
-		status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: providerPause, cause: cause,
-		description: "the service that signs people in does not answer at the moment: try again in a few seconds",
-	}
+	e := pageError(http.StatusServiceUnavailable, codeUnavailable, "error.provider.away").because(cause)
+	e.retryAfter = providerPause
+	return e
 }
 
 // discover returns what is known of the provider. One asks while others wait;
@@ -154,10 +153,7 @@ type identity struct {
 
 // errNotProven is for whatever comes from the provider and proves nothing.
 func errNotProven(cause error) error {
-	return &oauthError{
-		status: http.StatusForbidden, code: codeInvalidUser, cause: cause,
-		description: "what the service that signs people in says cannot be relied on, so you are not signed in",
-	}
+	return pageError(http.StatusForbidden, codeInvalidUser, "error.provider.not_proven").because(cause)
 }
 
 // identify exchanges a code for what the provider says of who signed in.

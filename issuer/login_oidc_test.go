@@ -114,13 +114,13 @@ func TestProviderAnswersThatAreRefused(t *testing.T) {
 		"made-up code":                {change: []string{"code", "x"}, status: 403, says: "cannot be relied on"},
 		"no code":                     {change: []string{"code", ""}, status: 403, says: "cannot be relied on"},
 		"mix-up: of another issuer":   {change: []string{"iss", "https://evil.test"}, status: 403, says: "cannot be relied on"},
-		"unknown user":                {cheat: claim("sub", "bob"), status: 403, says: "you have signed in as bob"},
+		"unknown user":                {cheat: claim("sub", "bob"), status: 403, says: "You have signed in as bob"},
 		"a program":                   {cheat: claim("sub", publishedID), status: 403, says: "ask your operator"},
 		"nobody":                      {cheat: claim("sub", ""), status: 403, says: "cannot be relied on"},
 		"a name to escape":            {cheat: claim("sub", "<script>alert(1)</script>"), status: 403, says: "signed in as <script>alert(1)</script>,"},
 		"claims of other types":       {cheat: claim("email_verified", "true"), status: 403, says: "cannot be relied on"},
-		"the person said no":          {change: []string{"error", "access_denied", "code", ""}, status: 403, says: `says "access_denied"`},
-		"UI-06 an error to escape":    {change: []string{"error", "x", "error_description", "<svg onload=1>\u202e"}, status: 403, says: `says "x: <svg onload=1>"`},
+		"the person said no":          {change: []string{"error", "access_denied", "code", ""}, status: 403, says: `says “access_denied”`},
+		"UI-06 an error to escape":    {change: []string{"error", "x", "error_description", "<svg onload=1>\u202e"}, status: 403, says: `says “x: <svg onload=1>”`},
 		"UI-06 an error without end":  {change: []string{"error", strings.Repeat("x", 10<<10)}, status: 403, says: strings.Repeat("x", 200) + "…"},
 		"an error that nobody asked":  {change: []string{"error", "Call 0900-EVIL", "state", "x"}, status: 400, says: "did not begin in this browser"},
 		"a query that cannot be read": {change: []string{"code", "\xff"}, status: 403, says: "cannot be relied on"},
@@ -306,7 +306,7 @@ func TestProviderStepUp(t *testing.T) {
 	confirm(ago(61*time.Second)).wantPage(t, 403, "did not ask for your password again")
 	confirm(ago(-11*time.Second)).wantPage(t, 403, "did not ask for your password again")
 	confirm(jwt.MapClaims{"auth_time": nil}).wantPage(t, 403, "did not ask for your password again")
-	confirm(jwt.MapClaims{"sub": "mallory"}).wantPage(t, 403, "it was not you who signed in")
+	confirm(jwt.MapClaims{"sub": "mallory"}).wantPage(t, 403, "It was not you who signed in")
 	confirm(nil, "error", "login_required", "code", "").wantPage(t, 403, "login_required")
 	v.get("/vault").wantRedirect(t, "/login?confirm=1&next=%2Fvault")
 	f.clock.advance(time.Minute) // those were many
@@ -323,7 +323,7 @@ func TestProviderStepUp(t *testing.T) {
 	f.provider.claims = nil
 	asked := f.leave(v, "confirm", "1", "csrf", v.csrf())
 	v.post(pathLogout, "csrf", v.csrf()).wantRedirect(t, "/login")
-	f.back(v, asked).wantPage(t, 403, "it was not you")
+	f.back(v, asked).wantPage(t, 403, "It was not you")
 }
 
 // Wrong answers cost a call to the provider each, so they are throttled.

@@ -81,8 +81,21 @@ func endpoints() []endpoint {
 			good: func(b *bank) call { return selfCall(b.tokens().access) }},
 		{pattern: pathAuthorize, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
 			good: func(b *bank) call { return b.sessionOf(adaID).consent(query(appID)) }},
-		{pattern: "/{$}", path: "/", methods: pageMethods, speaks: speaksPage,
+		{pattern: "/{$}", path: "/", methods: readOnly, speaks: speaksPage,
 			good: func(b *bank) call { return b.sessionOf("alice").get("/") }},
+		{pattern: pathSettings, methods: readOnly, speaks: speaksPage,
+			good: func(b *bank) call { return b.sessionOf("alice").get(pathSettings) }},
+		{pattern: pathPassword, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "old", "new", "again"},
+			good: func(b *bank) call {
+				b.giveUser("zoe")
+				return b.sessionOf("zoe").form(pathPassword, "old", alicePassword, "new", newPassword, "again", newPassword)
+			}},
+		{pattern: pathSessionsEnd, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.sessionOf("alice").form(pathSessionsEnd) }},
+		{pattern: pathSessions + "/{id}/end", methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call {
+				return b.sessionOf("alice").form(pathSessions + "/" + b.sessionOf("alice").id() + "/end")
+			}},
 		{pattern: pathLogin, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"user", "password"},
 			good: func(*bank) call {
 				return formCall(pathLogin, "", "user", "alice", "password", "password of alice").with("Sec-Fetch-Site", "same-origin")

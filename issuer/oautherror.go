@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,11 @@ type oauthError struct {
 	code        string
 	description string
 
+	// People, on pages, are told a text of the catalogue, in their language, with the
+	// values that stand in it. Empty: they read the description.
+	text   string
+	values []any
+
 	challenge  string        // WWW-Authenticate (RFC 9110 §11.6.1); empty: none
 	retryAfter time.Duration // 0: do not say
 	allow      string        // with 405
@@ -41,7 +47,7 @@ type oauthError struct {
 	cause error
 }
 
-func (e *oauthError) Error() string { return e.code + ": " + e.description }
+func (e *oauthError) Error() string { return e.code + ": " + cmp.Or(e.description, e.text) }
 
 func (e *oauthError) Unwrap() error { return e.cause }
 
@@ -66,6 +72,18 @@ func (e *oauthError) response() response {
 		answer.header["Allow"] = e.allow
 	}
 	return answer
+}
+
+// pageError is an error that people alone meet: it has a text for them, and no
+// description.
+func pageError(status int, code, text string, values ...any) *oauthError {
+	return &oauthError{status: status, code: code, text: text, values: values}
+}
+
+// because adds the cause, which stays inside.
+func (e *oauthError) because(cause error) *oauthError {
+	e.cause = cause
+	return e
 }
 
 // oauthRefusal is an error that has no other status than 400.
@@ -100,7 +118,7 @@ func methodNotAllowed(allow string) error {
 func slowDown(wait time.Duration) error {
 	return &oauthError{
 		status: http.StatusTooManyRequests, code: codeUnavailable, retryAfter: max(wait, time.Second),
-		description: "too many attempts with wrong credentials: try again later",
+		description: "too many attempts with wrong credentials: try again later", text: "error.says.throttled",
 	}
 }
 
@@ -113,13 +131,16 @@ func asOAuthError(err error) *oauthError {
 	case errors.Is(err, token.ErrBusy):
 		return &oauthError{
 			status: http.StatusTooManyRequests, code: codeUnavailable, retryAfter: time.Second,
-			description: "too many secrets are being checked: try again later", cause: err,
+			description: "too many secrets are being checked: try again later", text: "error.says.busy", cause: err,
 		}
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &oauthError{
 			status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: time.Second,
-			description: "not available now: try again later", cause: err,
+			description: "not available now: try again later", text: "error.says.unavailable", cause: err,
 		}
 	}
-	return &oauthError{status: http.StatusInternalServerError, code: codeServerError, description: "internal error", cause: err}
+	return &oauthError{
+		status: http.StatusInternalServerError, code: codeServerError,
+		description: "internal error", text: "error.says.internal", cause: err,
+	}
 }

@@ -8,9 +8,13 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 )
 
+// withoutDevices takes from pages what browsers offer and no page needs.
+const withoutDevices = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()"
+
 // pageResponse is a page for people. Nothing of it may be framed or kept, only our
 // own script is run, and forms go to us alone, or where formAction says. (Chromium
-// asks that of redirects after a form too.)
+// asks that of redirects after a form too.) No window of another site holds on to
+// it, nor does its content reach one.
 func pageResponse(status int, body []byte, formAction ...string) response {
 	policy := "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 	return response{
@@ -18,8 +22,27 @@ func pageResponse(status int, body []byte, formAction ...string) response {
 		header: map[string]string{
 			"Content-Security-Policy": strings.Join(append([]string{policy}, formAction...), " "),
 			"X-Frame-Options":         "DENY",
+
+			"Cross-Origin-Opener-Policy":   "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin",
+			"Permissions-Policy":           withoutDevices,
 		},
 	}
+}
+
+// keepingOpener is a page that an app may show in a window of its own, which tells
+// the app what came of it: cut off from who opened it, it couldn't. Each page on the
+// way there must be one, or the two are parted for good.
+func (a response) keepingOpener() response {
+	a.header["Cross-Origin-Opener-Policy"] = "unsafe-none"
+	return a
+}
+
+// servesApps reports whether an address of ours is one to which apps send people,
+// maybe in a window of their own.
+func (i *Issuer) servesApps(next string) bool {
+	page, _, _ := strings.Cut(next, "?")
+	return page == i.base+pathAuthorize || page == i.base+pathConnect
 }
 
 // seeOther sends a browser on with a GET, whatever it came with (RFC 9110 §15.4.4).
@@ -33,10 +56,7 @@ func seeOther(location string) response {
 func (i *Issuer) handlePage(endpoint string, methods []string, serve func(*exchange) (response, error)) http.Handler {
 	checked := func(x *exchange) (response, error) {
 		if err := i.sameOrigin.Check(x.Request); err != nil {
-			return response{}, &oauthError{
-				status: http.StatusForbidden, code: codeInvalidRequest, cause: err,
-				description: "this form was sent by another site; it changes nothing",
-			}
+			return response{}, pageError(http.StatusForbidden, codeInvalidRequest, "error.says.other_site").because(err)
 		}
 		return serve(x)
 	}
@@ -52,7 +72,7 @@ func (i *Issuer) errorPage(x *exchange, e *oauthError) response {
 	}
 	if !said {
 		answer = pageResponse(e.status, pages.Error(pages.ErrorData{
-			Layout: i.layout(""), Status: e.status, Says: e.description,
+			Layout: i.layout(""), Status: e.status, Text: e.text, Values: e.values, Description: e.description,
 		}))
 	}
 	for name, value := range e.response().header {

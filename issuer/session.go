@@ -120,31 +120,19 @@ func (i *Issuer) touch(x *exchange, p *person) error {
 
 // errSignInAgain: the user was changed between the check of the password and the
 // session that would stand on it.
-var errSignInAgain error = &oauthError{
-	status: http.StatusConflict, code: codeInvalidUser,
-	description: "your account was changed at this moment: sign in again",
-}
+var errSignInAgain error = pageError(http.StatusConflict, codeInvalidUser, "error.says.account_changed")
 
 // startSession signs a user in, who gave a password at an instant (zero: nobody
-// knows when), and returns the cookie's header line. The cookie is always a new one, whatever the browser had before: nobody can have planted
-// it (session fixation).
+// knows when), and returns the cookie's header line. The cookie is always a new one,
+// whatever the browser had before: nobody can have planted it (session fixation).
 func (i *Issuer) startSession(x *exchange, user *store.Principal, authenticated time.Time) (string, error) {
-	raw, hash := i.keyring.NewOpaque(token.ClassSession)
-	s := store.Session{
-		Environment: i.environment, Hash: hash, KeyID: token.KeyIDOf(raw), ID: token.NewID(),
-		Principal: user.ID, Epoch: user.Epoch, Created: x.now, Authenticated: authenticated, Seen: x.now,
-		Expires: x.now.Add(sessionLife), Address: address(x.ip), Agent: agentOf(x.Request),
-	}
+	s, raw := i.newSession(x, user, authenticated)
 	_, before, had := i.presented(x.Request)
 	err := i.store.Update(x.Context(), func(tx store.Writer) error {
 		// Who was disabled or got another password meanwhile was signed out by that,
 		// and this session would have been missed.
-		now, err := tx.Principal(i.environment, user.ID)
-		if err != nil {
+		if _, err := i.unchanged(tx, user); err != nil {
 			return err
-		}
-		if now.Status != store.Active || now.Epoch != user.Epoch || now.SecretHash != user.SecretHash {
-			return errSignInAgain
 		}
 		if had {
 			if err := tx.DeleteSession(i.environment, before); err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -157,6 +145,26 @@ func (i *Issuer) startSession(x *exchange, user *store.Principal, authenticated 
 		return "", fmt.Errorf("start session: %w", err)
 	}
 	return i.cookie(raw), nil
+}
+
+// newSession is a session that begins now, and what its cookie holds.
+func (i *Issuer) newSession(x *exchange, user *store.Principal, authenticated time.Time) (s store.Session, raw string) {
+	raw, hash := i.keyring.NewOpaque(token.ClassSession)
+	return store.Session{
+		Environment: i.environment, Hash: hash, KeyID: token.KeyIDOf(raw), ID: token.NewID(),
+		Principal: user.ID, Epoch: user.Epoch, Created: x.now, Authenticated: authenticated, Seen: x.now,
+		Expires: x.now.Add(sessionLife), Address: address(x.ip), Agent: agentOf(x.Request),
+	}, raw
+}
+
+// unchanged reads a user again, of whom the password was checked. It fails with
+// errSignInAgain if what that stood on is another now.
+func (i *Issuer) unchanged(tx store.Reader, user *store.Principal) (store.Principal, error) {
+	now, err := tx.Principal(i.environment, user.ID)
+	if err == nil && (now.Status != store.Active || now.Epoch != user.Epoch || now.SecretHash != user.SecretHash || now.Source != user.Source) {
+		err = errSignInAgain
+	}
+	return now, err
 }
 
 // endSession signs a person out.
@@ -183,10 +191,7 @@ func csrfOf(raw string) string {
 // checkForm refuses a form that no page of this session holds.
 func (p *person) checkForm(f form) error {
 	if subtle.ConstantTimeCompare([]byte(f["csrf"]), []byte(p.csrf)) != 1 {
-		return &oauthError{
-			status: http.StatusForbidden, code: codeInvalidRequest,
-			description: "this form is not of your present session: go back, load the page again and repeat",
-		}
+		return pageError(http.StatusForbidden, codeInvalidRequest, "error.says.other_session")
 	}
 	return nil
 }

@@ -185,7 +185,16 @@ func (i *Issuer) signInPage(s *signingIn, status int, d pages.SignInData) respon
 	if p := s.confirm; p != nil {
 		d.Layout, d.Confirm, d.ID = i.layoutFor("", p), true, p.user.ID
 	}
-	return pageResponse(status, pages.SignIn(d))
+	return i.signInResponse(status, d)
+}
+
+// signInResponse is the sign-in page as an answer.
+func (i *Issuer) signInResponse(status int, d pages.SignInData, formAction ...string) response {
+	answer := pageResponse(status, pages.SignIn(d), formAction...)
+	if i.servesApps(d.Next) {
+		return answer.keepingOpener()
+	}
+	return answer
 }
 
 // logout ends the session. Who has none is as signed out as one can be.

@@ -169,16 +169,28 @@ func (s *Secrets) share(ctx context.Context, pair [sha256.Size]byte, check func(
 
 // fits computes a hash when it is its turn.
 func (s *Secrets) fits(h *argonHash, presented string) (bool, error) {
+	if err := s.enter(context.Background()); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	return subtle.ConstantTimeCompare(s.compute(h, presented), h.sum) == 1, nil
+}
+
+// enter waits until a hash may be computed, for a second at most; leave ends that.
+func (s *Secrets) enter(ctx context.Context) error {
 	patience := time.NewTimer(argonPatience)
 	defer patience.Stop()
 	select {
 	case s.slots <- struct{}{}:
+		return nil
 	case <-patience.C:
-		return false, ErrBusy
+		return ErrBusy
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	defer func() { <-s.slots }()
-	return subtle.ConstantTimeCompare(s.compute(h, presented), h.sum) == 1, nil
 }
+
+func (s *Secrets) leave() { <-s.slots }
 
 // proof is what stands for a pair in memory.
 func (s *Secrets) proof(encoded, presented string) [sha256.Size]byte {

@@ -20,12 +20,23 @@ const (
 	ToApp     Leads = "app"     // an app that has a scheme of its own
 )
 
+// ConsentRisk is the worst that a right can do.
+type ConsentRisk string
+
+// The risks, as policies call them.
+const (
+	ConsentReads        ConsentRisk = "read"
+	ConsentTrades       ConsentRisk = "trade"
+	ConsentWithdraws    ConsentRisk = "withdraw"
+	ConsentActsOnOthers ConsentRisk = "admin"
+)
+
 // ConsentScope is one right in words.
 type ConsentScope struct {
 	Name     string
 	Title    string
-	Risk     string   // "read", "trade", "withdraw" or "admin", whatever else it includes taken into account
-	Includes []string // titles
+	Risk     ConsentRisk // whatever else it includes taken into account
+	Includes []string    // titles
 }
 
 // ConsentAccount is an account that may be ticked.
@@ -38,9 +49,20 @@ type ConsentAccount struct {
 	Limits  []string // with partial access: titles of the scopes that it has
 }
 
-// ConsentDuration is how long the app may keep access.
+// ConsentTerm is how long an app may keep access.
+type ConsentTerm string
+
+// The terms.
+const (
+	TermHour         ConsentTerm = "hour"
+	TermDay          ConsentTerm = "day"
+	TermMonth        ConsentTerm = "month"
+	TermUntilRevoked ConsentTerm = "revoked"
+)
+
+// ConsentDuration is a term that may be chosen.
 type ConsentDuration struct {
-	Value  string // "hour", "day", "month" or "revoked"
+	Value  ConsentTerm
 	Chosen bool
 }
 
@@ -54,7 +76,7 @@ type ConsentData struct {
 	Destination string // where the person is sent afterwards
 	Leads       Leads
 	Scopes      []ConsentScope
-	Lacks       []string // risks that none of the scopes has
+	Lacks       []ConsentRisk // that none of the scopes has
 	Accounts    []ConsentAccount
 	Durations   []ConsentDuration
 	Problem     ConsentProblem // empty: none
@@ -63,4 +85,7 @@ type ConsentData struct {
 var consentPage = page("consent.html")
 
 // Consent asks a person to allow an app access, or not.
-func Consent(d ConsentData) []byte { return write(consentPage, d) }
+func Consent(d ConsentData) []byte {
+	d.Layout = d.titled("consent.title")
+	return write(consentPage, d)
+}

@@ -1,6 +1,10 @@
 package pages
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+)
 
 // Layout is what all pages have in common.
 type Layout struct {
@@ -12,7 +16,11 @@ type Layout struct {
 	Wide        bool   // the page holds tables
 	Section     Section
 	Trading     bool // there are tokens of trading accounts
+
+	in *i18n.Localizer // the language; nil: English
 }
+
+func (l Layout) language() *i18n.Localizer { return cmp.Or(l.in, english) }
 
 // Section is a part of the portal. Those of one area are tabs of each other.
 type Section string
@@ -80,7 +88,7 @@ func (l Layout) Area() string {
 
 // titled is the layout of a page with this text as its title.
 func (l Layout) titled(id string, pairs ...any) Layout {
-	l.Title = text(english, id, pairs...)
+	l.Title = text(l.language(), id, pairs...)
 	return l
 }
 

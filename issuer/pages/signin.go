@@ -7,8 +7,8 @@ type SignInProblem string
 
 // What can be wrong with a sign-in.
 const (
-	NoUser        SignInProblem = "no user"
-	NoPassword    SignInProblem = "no password"
+	NoUser        SignInProblem = "no_user"
+	NoPassword    SignInProblem = "no_password"
 	WrongPassword SignInProblem = "wrong"     // or there is no such user: nobody is told which
 	Throttled     SignInProblem = "throttled" // too many were wrong
 	Busy          SignInProblem = "busy"      // too many sign in at this moment
@@ -28,9 +28,9 @@ type SignInData struct {
 
 // SignIn asks for a user id and a password.
 func SignIn(d SignInData) []byte {
-	d.Title = "Sign in"
+	d.Layout = d.titled("signin.title")
 	if d.Confirm {
-		d.Title = "Confirm that it is you"
+		d.Layout = d.titled("signin.confirm_title")
 	}
 	return write(signInPage, d)
 }
@@ -40,3 +40,11 @@ func (d SignInData) UserProblem() bool { return d.Problem == NoUser }
 
 // PasswordProblem reports whether the problem stands beside the password.
 func (d SignInData) PasswordProblem() bool { return d.Problem != "" && !d.UserProblem() }
+
+// Says is the text that tells the problem.
+func (d SignInData) Says() string {
+	if d.Confirm && d.Problem == WrongPassword {
+		return "signin.problem.not_yours"
+	}
+	return "signin.problem." + string(d.Problem)
+}
