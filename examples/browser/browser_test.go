@@ -103,11 +103,11 @@ func open(t *testing.T, l look) *tab {
 	}
 	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
-	return prepare(t, ctx, l)
+	return prepare(ctx, t, l)
 }
 
 // prepare makes a window be looked at so.
-func prepare(t *testing.T, ctx context.Context, l look) *tab {
+func prepare(ctx context.Context, t *testing.T, l look) *tab {
 	t.Helper()
 	b := &tab{t: t, ctx: ctx}
 	must(t, chromedp.Listen(ctx, func(event any) {

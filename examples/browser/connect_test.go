@@ -129,7 +129,7 @@ func (b *tab) popup(l look, opens chromedp.Action[chromedp.Void]) *tab {
 	case id := <-opened:
 		ctx, closeTab := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
 		b.t.Cleanup(closeTab)
-		return prepare(b.t, ctx, l)
+		return prepare(ctx, b.t, l)
 	case <-time.After(patience):
 		b.t.Fatal("no window was opened")
 		return nil
@@ -289,7 +289,7 @@ func TestS5_1_WhatIsLeftOfAMessage(t *testing.T) {
 				popup.wantText("main", "exchanged for a token")
 				return
 			}
-			popup.eventuallySays("#sent", "Budget & Co has the answer: you can close this window.")
+			popup.eventuallySays("#sent", "The answer was sent to Budget & Co: you can close this window.")
 			b.eventuallySays("#outcome", "exchanged for a token")
 			popup.check("connected-message", l)
 			popup.holdsNoSecret()

@@ -20,7 +20,6 @@
     for (const field of fields) message[field.name] = field.value;
     message.success = message.success === 'true';
     window.opener.postMessage(message, origin);
-    forget();
     document.getElementById('open').remove();
     document.getElementById('sent').hidden = false;
     window.close();
