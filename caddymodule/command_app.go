@@ -23,8 +23,11 @@ func (w recordWords) addApp() *cobra.Command {
 	cmd.Long += `
 
 --redirect-uri is where the browser of a user brings the access code, as a form that
-it posts. --state-optional is for an app from before state; it is open to whoever
-makes a user's browser connect the app to accounts of his own.`
+it posts. One without a path, as https://budget.example.com, is an origin: with it
+beside the other, pages of that origin may get the answer by postMessage.
+
+--state-optional is for an app from before state; it is open to whoever makes a user's
+browser connect the app to accounts of his own.`
 	cmd.Example = "  caddy bearer app add budget --name \"Budget & Co\" --redirect-uri https://budget.example.com/connected --scopes \"read:accounts read:market\"" +
 		"\n  caddy bearer app add --redirect-uri https://budget.example.com/connected --scopes read:accounts --json | jq -r .secret"
 	more := appFlags(cmd)

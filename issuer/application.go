@@ -41,7 +41,7 @@ func (i *Issuer) applicationsPage(x *exchange, p *person, status int, before for
 			return err
 		}
 		data.Full = r.full
-		data.Scopes = scopeChoices(offered(i.policy(), r.user.MaxScopes), before)
+		data.Scopes = i.scopeChoices(before, r.user.MaxScopes)
 		own, err := i.ownApplications(tx, p)
 		for k := range own {
 			data.Applications = append(data.Applications, shownApplication(&own[k]))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -23,12 +22,12 @@ type connectCall struct {
 	app      store.Client
 	redirect string // one of the app's
 	state    string
+	message  string // origin whose window gets the answer as a message; empty: a form brings it
 }
 
 // connect is the page of the access code exchange on which a user lets an app
-// have accounts and scopes. The app gets what comes of it as a form that the
-// user's browser posts (OAuth 2.0 Form Post Response Mode): an access code and a
-// user secret in an address would be kept in histories and logs.
+// have accounts and scopes. What comes of it never stands in an address, where an
+// access code and a user secret would be kept in histories and logs: handBack.
 func (i *Issuer) connect(x *exchange) (response, error) {
 	call, err := i.readConnect(x)
 	if err != nil {
@@ -39,7 +38,7 @@ func (i *Issuer) connect(x *exchange) (response, error) {
 		if err != nil {
 			return response{}, err
 		}
-		return i.connectPage(x, p, &call, &r, nil, ""), nil
+		return i.connectPage(x, p, &call, &r, nil, pages.ConnectProblem{}), nil
 	}, func(x *exchange, p *person, f form) (response, error) {
 		if f["decision"] != "allow" {
 			return i.declined(p, &call), nil
@@ -66,18 +65,18 @@ func (i *Issuer) readConnect(x *exchange) (call connectCall, err error) {
 	if err != nil {
 		return call, fmt.Errorf("read app: %w", err)
 	}
-	call = connectCall{found.Client, query["redirect_uri"], query["state"]}
+	call = connectCall{app: found.Client, redirect: query["redirect_uri"], state: query["state"]}
 	switch {
 	case !call.app.Exchange || call.app.Status != store.Active:
 		return call, invalidRequest("there is no such app")
 	case call.redirect == "" || !slices.Contains(call.app.RedirectURIs, call.redirect):
 		return call, invalidRequest("redirect_uri is missing or is not registered for this app")
 	case call.state == "" && call.app.StateOptional:
-		return call, nil
 	case len(call.state) < minState || len(call.state) > maxState || !isVisible(call.state):
 		return call, invalidRequest("state must be there, of %d characters at least, and hard to guess", minState)
 	}
-	return call, nil
+	call.message, err = messageOrigin(&call, query["response_mode"])
+	return call, err
 }
 
 // isVisible knows the characters of a state (RFC 6749 appendix A.5).
@@ -91,15 +90,15 @@ func isVisible(s string) bool {
 }
 
 // connectPage asks the user. Nothing is ticked but what was before.
-func (i *Issuer) connectPage(x *exchange, p *person, call *connectCall, r *rights, before form, problem string) response {
+func (i *Issuer) connectPage(x *exchange, p *person, call *connectCall, r *rights, before form, problem pages.ConnectProblem) response {
 	status := http.StatusOK
-	if problem != "" {
+	if problem.Is != "" {
 		status = http.StatusUnprocessableEntity
 	}
 	data := pages.ConnectData{
-		Layout: i.layoutFor("Connect "+shownName(&call.app), p), App: shownName(&call.app), About: shownText(call.app.Description, maxShownText),
-		Action: i.base + pathConnect + "?" + x.URL.RawQuery, Returns: originOf(call.redirect), Problem: problem,
-		Scopes: scopeChoices(offered(i.policy(), call.app.MaxScopes, r.user.MaxScopes), before),
+		Layout: i.layoutFor("", p), App: shownName(&call.app), About: shownText(call.app.Description, maxShownText),
+		Action: i.base + pathConnect + "?" + x.URL.RawQuery, Returns: originOf(call.redirect), Problem: problem, Message: call.message != "",
+		Scopes: i.scopeChoices(before, call.app.MaxScopes, r.user.MaxScopes),
 	}
 	for k := range r.open {
 		at := &r.open[k]
@@ -119,13 +118,20 @@ func nameOf(c *store.Client) string {
 	return c.Name
 }
 
-// scopeChoices are boxes for scopes, of which those are ticked that were before.
-func scopeChoices(scopes []policy.Scope, before form) []pages.Choice {
+// scopeChoices are boxes for the scopes that all of the ceilings cover, the most
+// dangerous first; those are ticked that were before.
+func (i *Issuer) scopeChoices(before form, ceilings ...[]string) []pages.Choice {
+	scopes := offered(i.policy(), ceilings...)
+	names := make([]string, len(scopes))
+	for k := range scopes {
+		names[k] = scopes[k].Name
+	}
 	var choices []pages.Choice
-	for _, scope := range scopes {
+	for _, scope := range i.shownScopes(names) {
 		_, ticked := before["scope."+scope.Name]
 		choices = append(choices, pages.Choice{
-			Name: "scope." + scope.Name, Title: scope.Title, About: scope.Name, Risk: scope.Risk.String(), Ticked: ticked,
+			Name: "scope." + scope.Name, Title: scope.Title, About: scope.Name, Risk: scope.Risk,
+			Includes: strings.Join(scope.Includes, "; "), Ticked: ticked,
 		})
 	}
 	return choices
@@ -138,9 +144,9 @@ func (i *Issuer) decide(x *exchange, p *person, call *connectCall, r *rights, f 
 		return response{}, err
 	}
 	if len(scopes) == 0 {
-		return i.connectPage(x, p, call, r, f, "Tick what the app may do."), nil
+		return i.connectPage(x, p, call, r, f, pages.ConnectProblem{Is: pages.NoScope}), nil
 	}
-	if problem := cutByPartial(i.policy(), r, scopes, accounts); problem != "" {
+	if problem := cutByPartial(i.policy(), r, scopes, accounts); problem.Is != "" {
 		return i.connectPage(x, p, call, r, f, problem), nil
 	}
 	code, codeHash := i.keyring.NewOpaque(token.ClassAccessCode)
@@ -167,7 +173,7 @@ func (i *Issuer) decide(x *exchange, p *person, call *connectCall, r *rights, f 
 		return response{}, fmt.Errorf("issue access code: %w", err)
 	}
 	x.grant = grant.ID
-	return i.handBack(p, call, "You are connected", []pages.Field{
+	return i.handBack(p, call, []pages.Field{
 		{Name: "success", Value: "true"}, {Name: "accessCode", Value: code}, {Name: "userSecret", Value: secret},
 		{Name: "connectionID", Value: grant.ID}, {Name: "userID", Value: p.user.ID}, {Name: "tokenID", Value: connection.Token},
 	}), nil
@@ -192,7 +198,7 @@ func (i *Issuer) checkChoice(call *connectCall, r *rights, scopes, accounts []st
 
 // cutByPartial says which account would take a scope away from all: one that is
 // open in part does that.
-func cutByPartial(vocabulary *policy.Policy, r *rights, scopes, accounts []string) string {
+func cutByPartial(vocabulary *policy.Policy, r *rights, scopes, accounts []string) (problem pages.ConnectProblem) {
 	for k := range r.open {
 		at := &r.open[k]
 		if at.Binding.Access != store.Partial || !slices.Contains(accounts, at.Account.ID) {
@@ -200,53 +206,9 @@ func cutByPartial(vocabulary *policy.Policy, r *rights, scopes, accounts []strin
 		}
 		for _, name := range scopes {
 			if !vocabulary.Covers(at.Binding.Scopes, name) {
-				return fmt.Sprintf("Account %s is open to you in part, without %s: tick fewer scopes, or connect that account by itself.", at.Account.ID, name)
+				return pages.ConnectProblem{Is: pages.OnlyPart, Account: at.Account.ID, Scope: name}
 			}
 		}
 	}
-	return ""
-}
-
-// declined hands back that the user wants none of it.
-func (i *Issuer) declined(p *person, call *connectCall) response {
-	return i.handBack(p, call, "Nothing was connected", []pages.Field{
-		{Name: "success", Value: "false"}, {Name: "type", Value: "ACCESS_DENIED"}, {Name: "msg", Value: "the user declined"},
-	})
-}
-
-// handBack is the page whose form takes the browser to the app.
-func (i *Issuer) handBack(p *person, call *connectCall, title string, fields []pages.Field) response {
-	if call.state != "" {
-		fields = append(fields, pages.Field{Name: "state", Value: call.state})
-	}
-	body := pages.HandBack(pages.HandBackData{
-		Layout: i.layoutFor(title, p), App: shownName(&call.app), To: call.redirect, Returns: originOf(call.redirect), Fields: fields,
-		Connected: fields[0].Value == "true",
-	})
-	return pageResponse(http.StatusOK, body, formTarget(call.redirect))
-}
-
-// CheckPostURI is CheckRedirectURI for an app of the access code exchange, to
-// which a browser sends a form: that needs the web.
-func CheckPostURI(raw string) error {
-	if err := CheckRedirectURI(raw); err != nil {
-		return err
-	}
-	if !strings.HasPrefix(raw, "https://") && !strings.HasPrefix(raw, "http://") {
-		return fmt.Errorf("redirect URI %q: must begin with https://, because the app receives a form there, which no other scheme can take", raw)
-	}
-	return nil
-}
-
-// originOf is the origin of a redirect URI, for people. It is empty if the URI is
-// not one that CheckPostURI lets pass.
-func originOf(raw string) string {
-	if CheckPostURI(raw) != nil {
-		return ""
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return webOrigin(u)
+	return problem
 }

@@ -95,7 +95,7 @@ func (v *browser) access() (fields map[string]string, raw string) {
 func TestS5_1_S5_4_S5_7_ConnectAndExchange(t *testing.T) {
 	b := appBank(t)
 	alice := b.sessionOf("alice")
-	page := b.do(alice.get(connectPath(appKey, appAddress, goodState))).wantSays(t, 200, "Connect Budget &amp; Co?", "See EFT payments", "You will be sent to https://app.test.")
+	page := b.do(alice.get(connectPath(appKey, appAddress, goodState))).wantSays(t, 200, "Connect <bdi>Budget &amp; Co</bdi>?", "See EFT payments", "You go on to <strong><bdi>https://app.test</bdi></strong> afterwards.")
 	if policy := page.header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "form-action 'self' https://app.test") {
 		t.Errorf("policy %q", policy)
 	}
@@ -253,7 +253,7 @@ func TestS5_1_PartialAccountIsNotMixedIn(t *testing.T) {
 	alice := b.sessionOf("alice")
 	path := connectPath(appKey, appAddress, goodState)
 	page := b.do(alice.form(path, "decision", "allow", "scope.write:eft", "on", "account.A1", "on", "account.A2", "on")).
-		wantPage(t, 422, "Account A2 is open to you in part, without write:eft")
+		wantSays(t, 422, "Account <bdi>A2</bdi> is open to you in part, without <bdi>write:eft</bdi>:")
 	if strings.Count(page.body, " checked") != 3 {
 		t.Errorf("what was ticked is lost:\n%s", page.body)
 	}

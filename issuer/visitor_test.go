@@ -182,4 +182,4 @@ func withoutOwnScript(page string) string {
 	return ownScript.ReplaceAllString(page, "")
 }
 
-var ownScript = regexp.MustCompile(`<script src="[a-z/]*/assets/portal-[0-9a-f]{12}\.js" defer></script>`)
+var ownScript = regexp.MustCompile(`<script src="[a-z/]*/assets/(?:portal|handback)-[0-9a-f]{12}\.js" defer></script>`)

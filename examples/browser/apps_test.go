@@ -1,114 +1,11 @@
 package browser
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 )
-
-// budgetApp is a program of the access code exchange: it exchanges what the browser
-// brings, and says what came of it.
-type budgetApp struct {
-	server         *httptest.Server
-	issuer, secret string
-}
-
-func newBudgetApp(t *testing.T, s *server) *budgetApp {
-	t.Helper()
-	app := &budgetApp{issuer: s.issuer}
-	app.server = httptest.NewServer(http.HandlerFunc(app.connected))
-	t.Cleanup(app.server.Close)
-	var made struct{ Secret string }
-	must(t, json.Unmarshal([]byte(s.command("", "app", "add", "budget", "--name", "Budget & Co", "--description", "Knows where your money went.",
-		"--redirect-uri", app.callback(), "--scopes", "read:accounts read:market trade:orders", "--json")), &made))
-	app.secret = made.Secret
-	return app
-}
-
-func (app *budgetApp) callback() string { return app.server.URL + "/connected" }
-
-func (app *budgetApp) connectURL() string {
-	return app.issuer + "/connect?" + url.Values{"appKey": {"budget"}, "redirect_uri": {app.callback()}, "state": {"fv8XnJmQ3kP0cE7uYz1sWA"}}.Encode()
-}
-
-func (app *budgetApp) connected(w http.ResponseWriter, r *http.Request) {
-	says := fmt.Sprintf("%s query [%s] referrer [%s] success %s type [%s] state %s; ", r.Method, r.URL.RawQuery, r.Referer(), r.PostFormValue("success"), r.PostFormValue("type"), r.PostFormValue("state"))
-	if code := r.PostFormValue("accessCode"); code != "" {
-		says += app.exchange(code, r.PostFormValue("connectionID"))
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = io.WriteString(w, "<!doctype html><html lang=en><title>App</title><main>"+says+"</main>")
-}
-
-func (app *budgetApp) exchange(code, connection string) string {
-	body, err := json.Marshal(map[string]string{"appSecret": app.secret, "accessCode": code, "connectionID": connection})
-	if err != nil {
-		return err.Error()
-	}
-	response, err := http.Post(app.issuer+"/auth/ExchangeToken", "application/json", strings.NewReader(string(body)))
-	if err != nil {
-		return err.Error()
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil || !strings.Contains(string(answer), `{"success":true,"accessToken":"cb_test_exchange_`) {
-		return fmt.Sprint(response.Status, string(answer), err)
-	}
-	return "exchanged for a token"
-}
-
-// From the app through the sign-in page and the question back to the app, without
-// a script and with nothing in an address.
-func TestS5_1_ConnectInABrowser(t *testing.T) {
-	s := start(t, "")
-	s.command("", "account", "add", "7654321", "--kind", "trading", "--name", "Account of a company with a rather long name")
-	s.command("", "bind", aliceID, "7654321")
-	app := newBudgetApp(t, s)
-	for _, l := range looks {
-		t.Run(l.String(), func(t *testing.T) {
-			b := open(t, l)
-			if status := b.visit(app.connectURL()); status != 200 || !strings.HasPrefix(b.url(), s.issuer+"/login?") {
-				t.Fatalf("status %d at %s", status, b.url())
-			}
-			if status := b.signIn(aliceID, alicePassword); status != 200 || b.url() != app.connectURL() {
-				t.Fatalf("status %d at %s", status, b.url())
-			}
-			b.wantText("main", "Budget & Co wants to act for you")
-			b.check("connect", l)
-			if status := b.submit("button[value=allow]"); status != 422 {
-				t.Errorf("nothing ticked: status %d", status)
-			}
-			b.wantText("[role=alert]", "Tick what the app may do.")
-			b.check("connect-problem", l)
-			for _, box := range []string{"scope.read:market", "account.1234567"} {
-				ask(b, chromedp.Click(chromedp.CSS(`input[name="`+box+`"]`)))
-			}
-			if status := b.submit("button[value=allow]"); status != 200 {
-				t.Fatalf("connect: status %d", status)
-			}
-			b.wantText("h1", "You are connected")
-			b.check("connected", l)
-			if status := b.submit("main form button"); status != 200 || b.url() != app.callback() {
-				t.Fatalf("status %d at %s", status, b.url())
-			}
-			b.wantText("main", "POST query [] referrer [] success true type [] state fv8XnJmQ3kP0cE7uYz1sWA; exchanged for a token")
-		})
-	}
-	b := open(t, look{})
-	b.visit(app.connectURL())
-	b.signIn(aliceID, alicePassword)
-	b.submit("button[value=deny]")
-	b.submit("main form button")
-	b.wantText("main", "success false type [ACCESS_DENIED] state fv8XnJmQ3kP0cE7uYz1sWA;")
-}
 
 func TestS3_5_S3_6_ApplicationsInABrowser(t *testing.T) {
 	s := start(t, "")

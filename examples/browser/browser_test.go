@@ -103,6 +103,12 @@ func open(t *testing.T, l look) *tab {
 	}
 	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
+	return prepare(ctx, t, l)
+}
+
+// prepare makes a window be looked at so.
+func prepare(ctx context.Context, t *testing.T, l look) *tab {
+	t.Helper()
 	b := &tab{t: t, ctx: ctx}
 	must(t, chromedp.Listen(ctx, func(event any) {
 		if e, ok := event.(*log.EventEntryAdded); ok && e.Entry.Level == log.EntryLevelError {

@@ -34,7 +34,7 @@ type ApplicationSecretData struct {
 }
 
 var (
-	applicationsPage      = page("applications.html", "choice.html")
+	applicationsPage      = page("applications.html", "choice.html", "risk.html")
 	applicationSecretPage = page("application.html")
 )
 

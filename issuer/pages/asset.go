@@ -34,7 +34,7 @@ func newFile(name, contentType string, body []byte) File {
 
 // Asset returns a file by its name.
 func Asset(name string) (File, bool) {
-	for _, file := range []File{style, script} {
+	for _, file := range []File{style, script, handBackScript} {
 		if file.name == name {
 			return file, true
 		}
