@@ -257,7 +257,7 @@ func TestUsesAreRecordedAtTheEnd(t *testing.T) {
 		made = w.issuePersonal("")
 		lease, err := w.authority().Check(made.Token)
 		must(t, err)
-		w.authority().NoteUse(lease, time.Now())
+		w.authority().NoteUse(lease, time.Now(), "192.0.2.1")
 	})
 	st, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
 	must(t, err)

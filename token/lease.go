@@ -40,7 +40,7 @@ type Lease struct {
 	generation atomic.Uint64
 	granted    atomic.Pointer[grantedScopes]
 
-	used atomic.Int64 // minute since 1970 in which NoteUse was last told
+	used atomic.Int64 // minute since 1970 in which UseIsNews last said so
 }
 
 // grantedScopes remembers the token's scopes as bits of one policy.
