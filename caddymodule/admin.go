@@ -62,6 +62,7 @@ func adminRoutes() []adminRoute {
 			{"POST", inEnvironment + "/tokens/revoke", roleRevoke, revokeToken},
 			{"GET", inEnvironment + "/personal-tokens", roleRead, listPersonal},
 			{"POST", inEnvironment + "/personal-tokens", roleAdmin, issuePersonal},
+			{"POST", inEnvironment + "/personal-tokens/{id}/rotate", roleAdmin, rotatePersonal},
 			{"GET", inEnvironment + "/trading-tokens", roleRead, listTrading},
 			{"POST", inEnvironment + "/clients", roleAdmin, addClient},
 			{"POST", inEnvironment + "/service-accounts", roleAdmin, addServiceAccount},

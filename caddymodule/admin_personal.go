@@ -5,11 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -26,6 +24,8 @@ type personalToken struct {
 	Created   time.Time      `json:"created"`
 	Expires   time.Time      `json:"expires,omitzero"` // absent: permanent
 	Used      time.Time      `json:"used,omitzero"`    // last time, to the minute; absent: never
+	UsedFrom  string         `json:"used_from,omitzero"`
+	Rotated   time.Time      `json:"rotated,omitzero"` // it has a successor since
 	Networks  []netip.Prefix `json:"networks,omitempty"`
 	Rate      shownRate      `json:"rate,omitzero"`
 	Token     string         `json:"token,omitzero"`
@@ -34,7 +34,7 @@ type personalToken struct {
 func shownPersonal(g *store.Grant, t *store.Token, status string) personalToken {
 	return personalToken{
 		ID: t.ID, Label: t.Label, Principal: g.Principal, Scopes: g.Scopes, Accounts: g.Accounts, Status: status,
-		Created: t.Created, Expires: t.Expires, Used: t.Used, Networks: t.Networks, Rate: showRate(t.Rate),
+		Created: t.Created, Expires: t.Expires, Used: t.Used, UsedFrom: t.UsedFrom, Rotated: t.Rotated, Networks: t.Networks, Rate: showRate(t.Rate),
 	}
 }
 
@@ -102,11 +102,8 @@ func issuePersonal(c *adminCall) (any, error) {
 // sense by itself.
 func (in *newPersonal) limits(now time.Time) (row store.Token, err error) {
 	row = store.Token{ID: token.NewID(), Class: store.Personal, Created: now, Label: strings.TrimSpace(in.Label)}
-	if row.Label == "" {
-		return row, refuse(http.StatusBadRequest, "label is missing: a name by which its owner tells the token from others")
-	}
-	if err = checkText("label", row.Label); err != nil {
-		return row, err
+	if err = token.CheckLabel(row.Label); err != nil {
+		return row, unfit(err)
 	}
 	if row.Expires, err = readExpiry(in.Expires, in.Lifetime, now); err != nil {
 		return row, err
@@ -139,59 +136,27 @@ func (c *adminCall) checkOwner(tx store.Reader, in *newPersonal) ([]string, erro
 	if vocabulary == nil {
 		return nil, c.checkScopes(in.Scopes) // the policy went away since it was asked before
 	}
-	for _, scope := range in.Scopes {
-		if !vocabulary.Covers(owner.MaxScopes, scope) {
-			return nil, refuse(http.StatusBadRequest, "scope %q is more than %s may grant; it has: %s", scope, owner.ID, strings.Join(owner.MaxScopes, " "))
-		}
-	}
-	return c.checkAccounts(tx, vocabulary, in)
-}
-
-// checkAccounts returns the accounts that are asked for, all of which must be
-// open to the principal, or all that are. One that is open in part must not take
-// away what is asked for: it would at the first use, and for all accounts.
-func (c *adminCall) checkAccounts(tx store.Reader, vocabulary *policy.Policy, in *newPersonal) ([]string, error) {
-	bindings, err := tx.Bindings(c.env, in.Principal)
+	open, err := token.OpenAccounts(tx, c.env, owner.ID)
 	if err != nil {
 		return nil, err
 	}
-	open := map[string]*store.Binding{}
-	for i := range bindings {
-		account, err := tx.Account(c.env, bindings[i].Account)
-		if err != nil {
-			return nil, err
-		}
-		if account.Status == store.Active {
-			open[account.ID] = &bindings[i]
-		}
-	}
-	wanted := sortedKeys(open)
+	var wanted []string
 	if in.Accounts != nil {
 		wanted = *in.Accounts
-	}
-	for i, id := range wanted {
-		binding := open[id]
-		if binding == nil {
-			return nil, refuse(http.StatusBadRequest, "account %q is not open to %s; open: %s", id, in.Principal, orNone(sortedKeys(open)))
-		}
-		if slices.Contains(wanted[:i], id) {
-			return nil, refuse(http.StatusBadRequest, "account %q is named twice", id)
-		}
-		for _, scope := range in.Scopes {
-			if binding.Access == store.Partial && !vocabulary.Covers(binding.Scopes, scope) {
-				return nil, refuse(http.StatusBadRequest, "scope %q: account %s is open to %s in part, for: %s; a token for it would be cut to these on all accounts. Name other accounts or fewer scopes",
-					scope, id, in.Principal, strings.Join(binding.Scopes, " "))
-			}
+	} else {
+		for k := range open {
+			wanted = append(wanted, open[k].Account.ID)
 		}
 	}
-	return wanted, nil
+	return wanted, unfit(token.CheckPersonal(vocabulary, &owner, open, in.Scopes, wanted))
 }
 
-func orNone(list []string) string {
-	if len(list) == 0 {
-		return "none"
+// unfit is the answer to who asks for a personal token that can't be.
+func unfit(err error) error {
+	if why, ok := errors.AsType[*token.Unfit](err); ok {
+		return refuse(http.StatusBadRequest, "%v", why)
 	}
-	return strings.Join(list, ", ")
+	return err
 }
 
 // listPersonal lists personal tokens, the newest first; dead ones only if all
@@ -244,13 +209,9 @@ func newestPersonal(ctx context.Context, tx store.Reader, env store.Environment,
 
 // personalOf shows the token of a grant; none if it was deleted already.
 func personalOf(tx store.Reader, g *store.Grant, now time.Time) (shown []personalToken, err error) {
-	standing, err := standingOf(tx, g)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := tx.TokensOf(g.Environment, g.ID)
-	for i := range rows {
-		shown = append(shown, shownPersonal(g, &rows[i], tokenStatus(&rows[i], grantStatus(&standing, now), now)))
+	tokens, err := token.PersonalOf(tx, g, now)
+	for k := range tokens {
+		shown = append(shown, shownPersonal(g, &tokens[k].Token, string(tokens[k].Status)))
 	}
 	return shown, err
 }

@@ -27,6 +27,8 @@ type shownFacts struct {
 	// Of a personal token.
 	Label string    `json:"label,omitzero"`
 	Used  time.Time `json:"used,omitzero"` // last time, to the minute; absent: never
+
+	UsedFrom string `json:"used_from,omitzero"` // from which address then
 }
 
 // presentedToken is a body that holds a token: paths and queries are logged.
@@ -79,7 +81,7 @@ func (c *adminCall) showOpaque(raw string) (shownFacts, error) {
 		ID: row.ID, Class: string(row.Class), Grant: g.ID, Principal: g.Principal, Client: g.Client,
 		Scopes: g.Scopes, Accounts: g.Accounts,
 		Status: tokenStatus(&row, grantStatus(&standing, now), now), Issued: row.Created, Expires: row.Expires,
-		Label: row.Label, Used: row.Used,
+		Label: row.Label, Used: row.Used, UsedFrom: row.UsedFrom,
 	}, nil
 }
 

@@ -57,8 +57,8 @@ func listTokensCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Lists live personal tokens, or the trading tokens of an account, the newest first",
-		Long: `Lists personal tokens, the newest first, with when each was used last. Their
-values are not among what is kept. Access and refresh tokens of clients are
+		Long: `Lists personal tokens, the newest first, with when and from where each was used
+last. Their values are not among what is kept. Access and refresh tokens of clients are
 listed by their grants: "caddy bearer grant list".
 
 With --account it lists instead the trading tokens of that account, with who made
@@ -80,9 +80,9 @@ each and to whom it was shown. No command makes one or shows its value.`,
 			return ask(c, "GET", []string{"trading-tokens"}, query, nil, printTrading)
 		}
 		return ask(c, "GET", []string{"personal-tokens"}, query, nil, func(t *table, answer *map[string][]personalToken) {
-			t.row("ID", "LABEL", "PRINCIPAL", "STATUS", "CREATED", "EXPIRES", "USED", "ACCOUNTS", "SCOPES", "NETWORKS", "RATE")
+			t.row("ID", "LABEL", "PRINCIPAL", "STATUS", "CREATED", "EXPIRES", "USED", "FROM", "ACCOUNTS", "SCOPES", "NETWORKS", "RATE")
 			for _, p := range (*answer)["personal_tokens"] {
-				t.row(p.ID, p.Label, p.Principal, p.Status, p.Created, p.Expires, p.Used, p.Accounts, p.Scopes, networkTexts(&p), p.Rate)
+				t.row(p.ID, p.Label, p.Principal, p.Status, p.Created, p.Expires, p.Used, p.UsedFrom, p.Accounts, p.Scopes, networkTexts(&p), p.Rate)
 			}
 		})
 	})
@@ -109,4 +109,31 @@ func networkTexts(p *personalToken) (texts []string) {
 		texts = append(texts, network.String())
 	}
 	return texts
+}
+
+func rotateTokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rotate <id>",
+		Short: "Issues the successor of a personal token and shows it, once",
+		Long: `Issues the successor of a personal token: of the same owner, name, scopes,
+accounts and limits, and for the same lifetime again. The old token stays good
+for the overlap, in which its program is given the new one, but never beyond its
+own end; then it ends, and with it the streams that are open on it.
+
+A token that was rotated is not rotated again, but its successor is. What may
+have been stolen has no overlap: give 0s, or revoke it.`,
+		Example: "  caddy bearer token rotate 5nTq0aGmB1sKwR7xYc2dEf --overlap 24h\n" +
+			"  caddy bearer token rotate 5nTq0aGmB1sKwR7xYc2dEf --overlap 0s",
+		Args: takes("id"),
+	}
+	overlap := cmd.Flags().String("overlap", "24h", "how long the old token stays good, from 0s to 30d")
+	cmd.RunE = onServer(func(c *adminClient, args []string) error {
+		in := map[string]string{"overlap": *overlap}
+		return ask(c, "POST", []string{"personal-tokens", args[0], "rotate"}, "", in, func(t *table, r *rotatedToken) {
+			t.field("replaces", r.Replaces)
+			t.field("which ends", r.Ends)
+			printPersonal(t, &r.personalToken)
+		})
+	})
+	return cmd
 }

@@ -254,6 +254,7 @@ func (r *restore) print(w io.Writer, done *sqlite.Restored) error {
 		t.row("revocations replayed", fmt.Sprint(done.Replayed))
 		t.row("refresh tokens ended", fmt.Sprint(done.Refresh))
 		t.row("shared tokens ended", fmt.Sprint(done.Shared))
+		t.row("rotated tokens ended", fmt.Sprint(done.Rotated))
 		t.row("codes ended", fmt.Sprint(done.Codes))
 		t.row("sessions ended", fmt.Sprint(done.Sessions))
 	case sqlite.EndAll:

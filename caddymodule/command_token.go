@@ -9,12 +9,12 @@ import (
 func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token <command>",
-		Short: "Issues, lists, identifies and revokes tokens",
-		Long: `Issues and lists personal tokens; identifies and revokes tokens of any kind. A
+		Short: "Issues, lists, identifies, rotates and revokes tokens",
+		Long: `Issues, lists and rotates personal tokens; identifies and revokes tokens of any kind. A
 token is read from standard input or a file, never from an argument: everyone on
 a machine sees the arguments of programs.`,
 	}
-	return forServer(group(cmd, issueTokenCommand(), listTokensCommand(), showTokenCommand(), revokeTokenCommand()))
+	return forServer(group(cmd, issueTokenCommand(), listTokensCommand(), showTokenCommand(), rotateTokenCommand(), revokeTokenCommand()))
 }
 
 // noTokenHere refuses arguments without repeating them.
@@ -114,4 +114,5 @@ func printToken(t *table, f *shownFacts) {
 	t.field("issued", f.Issued)
 	t.field("expires", f.Expires)
 	t.field("used", f.Used)
+	t.field("from", f.UsedFrom)
 }

@@ -1,10 +1,8 @@
 package caddymodule
 
 import (
-	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,13 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
-)
-
-// Bounds of what a personal token may be limited by.
-const (
-	maxNetworks = 64
-	maxRequests = 1_000_000
-	maxRateSpan = 24 * time.Hour // limits are counted in memory: a start begins anew
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // shownRate is a rate in the admin API.
@@ -65,13 +57,11 @@ func (r *shownRate) read() (store.Rate, error) {
 		return store.Rate{}, nil
 	}
 	per, err := caddy.ParseDuration(r.Per)
-	switch {
-	case err != nil || per < time.Second || per > maxRateSpan || per%time.Second != 0:
+	if err != nil {
 		return store.Rate{}, refuse(http.StatusBadRequest, "rate per %q: expected whole seconds from 1s to 1d, as in 1s, 30s, 1m, 1h", r.Per)
-	case r.Requests < 1 || r.Requests > maxRequests:
-		return store.Rate{}, refuse(http.StatusBadRequest, "rate of %d requests: expected 1 to %d", r.Requests, maxRequests)
 	}
-	return store.Rate{Requests: r.Requests, Per: per}, nil
+	rate := store.Rate{Requests: r.Requests, Per: per}
+	return rate, unfit(token.CheckRate(rate))
 }
 
 // parseRate reads what a command is given: requests, a slash, and a unit or span.
@@ -92,46 +82,8 @@ func readNetworks(given []string) ([]netip.Prefix, error) {
 	if given != nil && len(given) == 0 {
 		return nil, refuse(http.StatusBadRequest, "the list of networks is empty; leave it out for a token that is good from anywhere")
 	}
-	if len(given) > maxNetworks {
-		return nil, refuse(http.StatusBadRequest, "%d networks; at most %d", len(given), maxNetworks)
-	}
-	var networks []netip.Prefix
-	for _, text := range given {
-		network, err := readNetwork(text)
-		if err != nil {
-			return nil, refuse(http.StatusBadRequest, "%v", err)
-		}
-		if slices.Contains(networks, network) {
-			return nil, refuse(http.StatusBadRequest, "network %s is named twice", network)
-		}
-		networks = append(networks, network)
-	}
-	return networks, nil
-}
-
-// readNetwork reads a network or a single address. Bits behind the length of a
-// network are refused: one of the two numbers is not what was meant.
-func readNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		addr = addr.Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	network, err := netip.ParsePrefix(text)
-	if err != nil {
-		return network, fmt.Errorf("network %q: expected CIDR or one address, as in 192.0.2.0/24, 2001:db8::/32, 192.0.2.7", text)
-	}
-	if network.Addr().Is4In6() {
-		// Addresses of clients are compared as IPv4, so the network must be one.
-		if network.Bits() < 96 {
-			return network, fmt.Errorf("network %q: IPv4 written as IPv6 has a length of at least 96", text)
-		}
-		network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
-	}
-	if whole := network.Masked(); whole != network {
-		single := netip.PrefixFrom(network.Addr(), network.Addr().BitLen())
-		return network, fmt.Errorf("network %q has bits set behind its length; did you mean %s (the network) or %s (the one address)?", text, whole, single)
-	}
-	return network, nil
+	networks, err := token.ReadNetworks(given)
+	return networks, unfit(err)
 }
 
 // readExpiry checks when a token is to end: at an instant, after a time, or not

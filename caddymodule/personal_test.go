@@ -65,7 +65,7 @@ func TestS1_3_S1_9_PersonalTokenFromIssueToRevocation(t *testing.T) {
 	}
 	token := value[1]
 	listed := func() string { t.Helper(); return s.ok("", "bearer", "token", "list", "--principal", serviceID) }
-	if table := listed(); !regexp.MustCompile(`(?m)^` + id[1] + ` +Market recorder +` + serviceID + ` +live +20\S+Z +20\S+Z +- +1 2 +read:accounts read:market +127\.0\.0\.1/32 192\.0\.2\.0/24 +1000/m$`).MatchString(table) {
+	if table := listed(); !regexp.MustCompile(`(?m)^` + id[1] + ` +Market recorder +` + serviceID + ` +live +20\S+Z +20\S+Z +- +- +1 2 +read:accounts read:market +127\.0\.0\.1/32 192\.0\.2\.0/24 +1000/m$`).MatchString(table) {
 		t.Errorf("token list printed\n%s", table)
 	}
 
@@ -89,11 +89,11 @@ func TestS1_3_S1_9_PersonalTokenFromIssueToRevocation(t *testing.T) {
 	if s.answer(self, 200, &about); about.Label != "Market recorder" || about.Subject != serviceID {
 		t.Errorf("/token/self says %+v", about)
 	}
-	used := regexp.MustCompile(`(?m)^` + id[1] + ` +Market recorder +\S+ +live +20\S+Z +20\S+Z +20\S+Z +1 2 `)
+	used := regexp.MustCompile(`(?m)^` + id[1] + ` +Market recorder +\S+ +live +20\S+Z +20\S+Z +20\S+Z +127\.0\.0\.1 +1 2 `)
 	s.eventually("the list shows when it was used", func() bool { return used.MatchString(listed()) })
 
 	if told := s.ok(token, "bearer", "token", "show"); !regexp.MustCompile(`(?m)^class +personal\nlabel +Market recorder\nstatus +live$`).MatchString(told) ||
-		!regexp.MustCompile(`(?m)^used +20`).MatchString(told) {
+		!regexp.MustCompile(`(?m)^used +20\S+Z\nfrom +127\.0\.0\.1$`).MatchString(told) {
 		t.Errorf("token show printed\n%s", told)
 	}
 	s.ok("", "bearer", "token", "revoke", "--id", id[1], "--reason", "test is over")
@@ -260,7 +260,7 @@ func TestUsesAreRecordedAtTheEnd(t *testing.T) {
 		made = w.issuePersonal("")
 		lease, err := w.authority().Check(made.Token)
 		must(t, err)
-		w.authority().NoteUse(lease, time.Now())
+		w.authority().NoteUse(lease, time.Now(), "192.0.2.1")
 	})
 	st, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
 	must(t, err)
@@ -269,7 +269,7 @@ func TestUsesAreRecordedAtTheEnd(t *testing.T) {
 		grants, err := tx.Grants(store.Sandbox, store.GrantFilter{Client: store.PersonalClient})
 		must(t, err)
 		rows, err := tx.TokensOf(store.Sandbox, grants[0].ID)
-		if len(rows) != 1 || rows[0].ID != made.ID || rows[0].Used.IsZero() {
+		if len(rows) != 1 || rows[0].ID != made.ID || rows[0].Used.IsZero() || rows[0].UsedFrom != "192.0.2.1" {
 			t.Errorf("%+v", rows)
 		}
 		return err

@@ -28,7 +28,9 @@ func (g *Gate) spend(x *exchange, r *http.Request, d *Decision) *Refusal {
 		g.authority.Leave(&x.Ride)
 		return g.refuseRate(r, d, x.quota)
 	}
-	g.authority.NoteUse(d.Lease, now)
+	if g.authority.UseIsNews(d.Lease, now) {
+		g.authority.NoteUse(d.Lease, now, g.clientIP(r))
+	}
 	return nil
 }
 

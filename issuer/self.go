@@ -73,7 +73,9 @@ func (i *Issuer) self(x *exchange) (response, error) {
 		}
 		answer.Label, answer.Networks = own.Label, own.Networks
 		answer.Rate = selfRate{own.Rate.Requests, int64(own.Rate.Per / time.Second)}
-		i.authority.NoteUse(lease, x.now)
+		if i.authority.UseIsNews(lease, x.now) {
+			i.authority.NoteUse(lease, x.now, x.ip)
+		}
 	}
 	return jsonResponse(http.StatusOK, answer)
 }

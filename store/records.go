@@ -214,8 +214,9 @@ type Token struct {
 	Networks []netip.Prefix // from where it may be used; empty: from anywhere
 	Rate     Rate           // how often; zero: as often as one likes
 	Used     time.Time      // when last, to the minute or so; zero: never
+	UsedFrom string         // the address that it came from then; empty: not known
 
-	// Rotation (class Refresh).
+	// Rotation. Of class Personal, Rotated alone: its successor is a token of its own.
 	Successor Hash      // zero: this is the family's head
 	Rotated   time.Time // when the successor was made
 	Retries   int       // how often it was presented again inside the long window

@@ -260,10 +260,15 @@ type Writer interface {
 	DeleteBinding(env Environment, principal, account string) error
 	PutSigningKey(SigningKey) error
 	SetMeta(key, value string) error
-	// MarkUsed notes that a token was used at an instant. It never goes backwards,
-	// and passes over a token that is not known (any more): what is said of it came
-	// from memory and may be late.
-	MarkUsed(env Environment, token string, at time.Time) error
+	// MarkUsed notes that a token was used at an instant, from an address. It never
+	// goes backwards, and passes over a token that is not known (any more): what is
+	// said of it came from memory and may be late.
+	MarkUsed(env Environment, token string, at time.Time, from string) error
+	// RotateToken brings the end of a token of class Personal forward, because it has a
+	// successor since at: it ends then, or earlier if it would have anyway, and so does
+	// its grant, which has no other. Nobody learns of it by that: who keeps facts of
+	// the token has to be told by a revocation. ErrNotFound; ErrReused: it was rotated before.
+	RotateToken(env Environment, token string, at, ends time.Time) error
 	// MarkShown notes that a principal saw the value of a token; the first time counts.
 	// ErrNotFound.
 	MarkShown(env Environment, token, principal string, at time.Time) error
@@ -272,6 +277,8 @@ type Writer interface {
 	PutSession(Session) error
 	// DeleteSession ends a session. ErrNotFound.
 	DeleteSession(env Environment, hash Hash) error
+	// Issue is Flows.Issue inside this transaction, of which Issue.Share can't be part.
+	Issue(Issue) (Standing, error)
 	// Revoke is Flows.Revoke inside this transaction.
 	Revoke(Revocation) (Revocation, error)
 	Record(Event) error

@@ -56,6 +56,7 @@ type Authority struct {
 	limiters *limiters
 	uses     uses
 	proving  singleflight.Group
+	given    chan struct{} // something was given to somebody: facts of opaque tokens are stale
 
 	stop context.CancelFunc
 
@@ -70,7 +71,7 @@ func NewAuthority(env store.Environment, now func() time.Time) *Authority {
 }
 
 func newAuthority(env store.Environment, clock *steadyClock) *Authority {
-	return &Authority{environment: env, clock: clock, revoked: newRevocations(clock.now()), limiters: newLimiters(clock.now())}
+	return &Authority{environment: env, clock: clock, revoked: newRevocations(clock.now()), limiters: newLimiters(clock.now()), given: make(chan struct{}, 1)}
 }
 
 // Now is the time by which everything of the environment is issued and judged.
@@ -137,6 +138,7 @@ func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) err
 	a.Apply(revs)
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go a.tick(ctx)
+	go a.keepFacts(ctx)
 	return nil
 }
 

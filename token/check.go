@@ -35,15 +35,21 @@ func (a *Authority) Recheck(lease *Lease) (*Lease, error) { return a.prove(lease
 
 // Judge asks whether the lease is good at now, which is to be the Authority's
 // Now. Hot: one comparison of clocks and one of generations.
+//
+// That facts are stale comes last: a stream may be open for longer than they are
+// fresh, and what kills it is asked for all the same.
 func (a *Authority) Judge(lease *Lease, now time.Time) Verdict {
 	at := now.UnixMicro()
 	if lease.expired(at) {
 		return Expired
 	}
+	if verdict := a.revoked.judge(lease); verdict != Live {
+		return verdict
+	}
 	if lease.stale(at) {
 		return Stale
 	}
-	return a.revoked.judge(lease)
+	return Live
 }
 
 // prove verifies or looks up once for all requests that wait for the same token.

@@ -33,14 +33,16 @@ type Lease struct {
 	raw string
 
 	// In microseconds since 1970, 0 for never: integers compare at once.
-	endsAt  int64
-	staleAt int64 // when the facts must be looked up again
+	endsAt  atomic.Int64 // as Facts.Expires, or earlier: see Authority.renewFacts
+	staleAt int64        // when the facts must be looked up again
+
+	renewed atomic.Int64 // the rights that renewFacts last looked it up by
 
 	// generation of the revocation set that last found the token alive.
 	generation atomic.Uint64
 	granted    atomic.Pointer[grantedScopes]
 
-	used atomic.Int64 // minute since 1970 in which NoteUse was last told
+	used atomic.Int64 // minute since 1970 in which UseIsNews last said so
 }
 
 // grantedScopes remembers the token's scopes as bits of one policy.
@@ -75,14 +77,22 @@ func newLease(raw string, facts Facts, now time.Time) *Lease {
 		l.staleAt = now.Add(opaqueFactsLife).UnixMicro()
 	}
 	if !facts.Expires.IsZero() {
-		l.endsAt = max(facts.Expires.Unix()*int64(time.Second/time.Microsecond), 1)
+		l.endsAt.Store(endsAt(facts.Expires))
 	}
 	return l
 }
 
+// endsAt is an expiry, to the second before it.
+func endsAt(expires time.Time) int64 {
+	return max(expires.Unix()*int64(time.Second/time.Microsecond), 1)
+}
+
 // expired and stale compare with the Authority's Now, which is never set back:
 // what they once said they say for ever.
-func (l *Lease) expired(at int64) bool { return l.endsAt != 0 && at >= l.endsAt }
+func (l *Lease) expired(at int64) bool {
+	ends := l.endsAt.Load()
+	return ends != 0 && at >= ends
+}
 
 // stale reports whether the facts have to be looked up again.
 func (l *Lease) stale(at int64) bool { return l.staleAt != 0 && at >= l.staleAt }

@@ -145,8 +145,10 @@ func TestUsesSurviveAStoreThatIsAway(t *testing.T) {
 	raw, grant := n.personal(t, "bot", store.Token{})
 	lease := n.check(t, raw)
 	at := n.clock.now()
-	n.NoteUse(lease, at)
-	n.NoteUse(lease, at) // the same minute: nothing to do
+	if !n.UseIsNews(lease, at) || n.UseIsNews(lease, at) {
+		t.Error("a use is news once in a minute")
+	}
+	n.NoteUse(lease, at, "::ffff:192.0.2.1")
 	if err := n.RecordUses(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("%v", err)
 	}
@@ -161,8 +163,8 @@ func TestUsesSurviveAStoreThatIsAway(t *testing.T) {
 	}
 	if err := n.store.View(t.Context(), func(tx store.Reader) error {
 		rows, err := tx.TokensOf(store.Sandbox, grant)
-		if !rows[0].Used.Equal(at.Truncate(time.Microsecond)) {
-			t.Errorf("used at %s, want %s", rows[0].Used, at)
+		if !rows[0].Used.Equal(at.Truncate(time.Microsecond)) || rows[0].UsedFrom != "192.0.2.1" {
+			t.Errorf("used at %s from %q, want %s from 192.0.2.1", rows[0].Used, rows[0].UsedFrom, at)
 		}
 		return err
 	}); err != nil {
@@ -174,10 +176,10 @@ func TestUsesAreTakenInBatches(t *testing.T) {
 	var u uses
 	at := time.Now()
 	for _, id := range []string{"a", "b", "c"} {
-		u.add(id, at)
+		u.add(id, use{at, "192.0.2.1"})
 	}
-	u.add("a", at.Add(-time.Second)) // an older use says nothing new
-	seen := map[string]time.Time{}
+	u.add("a", use{at.Add(-time.Second), "192.0.2.2"}) // an older use says nothing new
+	seen := map[string]use{}
 	for _, want := range []int{2, 1, 0} {
 		some := u.take(2)
 		if len(some) != want {
@@ -187,7 +189,7 @@ func TestUsesAreTakenInBatches(t *testing.T) {
 			seen[id] = when
 		}
 	}
-	if len(seen) != 3 || !seen["a"].Equal(at) {
+	if len(seen) != 3 || seen["a"] != (use{at, "192.0.2.1"}) {
 		t.Errorf("%v", seen)
 	}
 }

@@ -48,6 +48,7 @@ func (a *Authority) Apply(revs []store.Revocation) {
 	}
 	a.revoked.add(a.Now(), own)
 	a.Sweep()
+	a.tellGiven(own)
 }
 
 // Found is what a token presented for revocation turned out to be.

@@ -134,11 +134,22 @@ func (r *revocations) consult(f *Facts) Verdict {
 	}
 	// More rights refuse nobody. What a signed token says stays true; of an opaque
 	// one it is known too little, until it is looked up.
-	if f.Class != ClassAccess && (r.above(store.KindRightsGiven, f.Subject, f.Rights) ||
-		r.above(store.KindClientRightsGiven, f.Client, f.Rights)) {
+	if f.Class != ClassAccess && r.given(f) > f.Rights {
 		return Stale
 	}
 	return Live
+}
+
+// given is the highest number by which something was given to the parties.
+func (r *revocations) given(f *Facts) int64 {
+	return max(r.entries[target{store.KindRightsGiven, f.Subject}], r.entries[target{store.KindClientRightsGiven, f.Client}])
+}
+
+// behind reports whether something was given since the lease was looked up.
+func (r *revocations) behind(l *Lease) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.given(&l.Facts) > max(l.Rights, l.renewed.Load())
 }
 
 func (r *revocations) named(kind store.Kind, id string) bool {

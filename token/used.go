@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -18,23 +19,29 @@ type uses struct {
 	recording sync.Mutex // held by RecordUses: who comes second finds what the first could not write
 
 	mu   sync.Mutex
-	last map[string]time.Time // by token id
+	last map[string]use // by token id
+}
+
+// use is when and from where a token was used.
+type use struct {
+	at   time.Time
+	from string
 }
 
 // add notes a use, unless a later one is known.
-func (u *uses) add(token string, at time.Time) {
+func (u *uses) add(token string, now use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.last == nil {
-		u.last = make(map[string]time.Time)
+		u.last = make(map[string]use)
 	}
-	if at.After(u.last[token]) {
-		u.last[token] = at
+	if now.at.After(u.last[token].at) {
+		u.last[token] = now
 	}
 }
 
 // take hands at most so many uses over; they are no longer known here.
-func (u *uses) take(most int) map[string]time.Time {
+func (u *uses) take(most int) map[string]use {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.last) <= most {
@@ -42,27 +49,36 @@ func (u *uses) take(most int) map[string]time.Time {
 		u.last = nil
 		return all
 	}
-	some := make(map[string]time.Time, most)
-	for token, at := range u.last {
+	some := make(map[string]use, most)
+	for token, one := range u.last {
 		if len(some) == most {
 			break
 		}
-		some[token] = at
+		some[token] = one
 		delete(u.last, token)
 	}
 	return some
 }
 
-// NoteUse remembers that a personal token was used. Once in a minute it takes a
-// lock; otherwise it is one comparison.
-func (a *Authority) NoteUse(lease *Lease, now time.Time) {
+// UseIsNews reports, once in a minute, that the use of a personal token is worth
+// to be noted by NoteUse. Otherwise it is one comparison.
+func (a *Authority) UseIsNews(lease *Lease, now time.Time) bool {
 	if lease.Personal == nil {
-		return
+		return false
 	}
 	minute := now.Unix() / 60
-	if lease.used.Load() != minute && lease.used.Swap(minute) != minute {
-		a.uses.add(lease.ID, now)
+	return lease.used.Load() != minute && lease.used.Swap(minute) != minute
+}
+
+// NoteUse remembers that a personal token was used, and from where: an address as
+// netip.ParseAddr reads it. What is none is not known. It takes a lock.
+func (a *Authority) NoteUse(lease *Lease, now time.Time, from string) {
+	addr, err := netip.ParseAddr(from)
+	if err != nil {
+		a.uses.add(lease.ID, use{at: now})
+		return
 	}
+	a.uses.add(lease.ID, use{now, addr.Unmap().WithZone("").String()})
 }
 
 // RecordUses writes down which personal tokens were used since the last call.
@@ -77,16 +93,16 @@ func (a *Authority) RecordUses(ctx context.Context) error {
 			return nil
 		}
 		err := a.store.Update(ctx, func(tx store.Writer) error {
-			for token, at := range used {
-				if err := tx.MarkUsed(a.environment, token, at); err != nil {
+			for token, one := range used {
+				if err := tx.MarkUsed(a.environment, token, one.at, one.from); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			for token, at := range used {
-				a.uses.add(token, at)
+			for token, one := range used {
+				a.uses.add(token, one)
 			}
 			return fmt.Errorf("record the use of tokens in %s: %w", a.environment, err)
 		}

@@ -51,7 +51,8 @@ type Restoration struct {
 }
 
 // Changed names a record that an operator changed, as in the audit trail:
-// client:ID, principal:ID, account:ID, binding:PRINCIPAL/ACCOUNT.
+// client:ID, principal:ID, account:ID, binding:PRINCIPAL/ACCOUNT; or a personal token
+// that was rotated, as token:ID.
 type Changed struct {
 	Environment store.Environment
 	Target      string
@@ -68,7 +69,8 @@ type Restored struct {
 	Parties     int                `json:"parties_ended"` // principals, clients and accounts under which everything ended
 	Keys        int64              `json:"signing_keys_retired"`
 	Refresh     int64              `json:"refresh_tokens_ended"`
-	Shared      int                `json:"shared_tokens_ended"` // of accounts that were unbound
+	Shared      int                `json:"shared_tokens_ended"`  // of accounts that were unbound
+	Rotated     int                `json:"rotated_tokens_ended"` // personal ones that got a successor since
 	Codes       int64              `json:"codes_ended"`
 	Sessions    int64              `json:"sessions_ended"`
 	Disabled    []string           `json:"disabled,omitempty"` // records, as environment target

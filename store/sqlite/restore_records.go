@@ -15,8 +15,11 @@ import (
 // says.
 func (c *Changed) disable(t *tx, done *Restored, at time.Time) error {
 	kind, id, _ := strings.Cut(c.Target, ":")
-	if kind == "binding" {
+	switch kind {
+	case "binding":
 		return c.unbind(t, done, id, at)
+	case string(store.KindToken):
+		return c.endRotated(t, done, id, at)
 	}
 	table, found := recordTables[store.Kind(kind)]
 	if !found {
@@ -69,6 +72,24 @@ func (c *Changed) unbind(t *tx, done *Restored, binding string, at time.Time) er
 	}
 	ended, err := t.endShared(c.Environment, account, at)
 	done.Shared += ended
+	return err
+}
+
+// endRotated ends a personal token that has got a successor, which the copy
+// doesn't know: there the old one has the end that it had before, or none.
+func (c *Changed) endRotated(t *tx, done *Restored, id string, at time.Time) error {
+	var expires time.Time
+	err := t.get([]any{instant{&expires}}, `SELECT expires FROM token WHERE environment = ? AND id = ? AND rotated = 0 AND revoked = 0`, c.Environment, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil // made after the copy, ended, or known to be rotated
+	case err != nil:
+		return err
+	}
+	done.Rotated++
+	_, _, err = t.revoke(store.Revocation{
+		Environment: c.Environment, Kind: store.KindToken, Target: id, At: at, Expires: expires, Reason: restoredReason,
+	})
 	return err
 }
 

@@ -64,14 +64,14 @@ func grantInto(g *store.Grant) []any {
 }
 
 const tokenColumns = `t.environment, t.id, t.hash, t.class, t.grant_id, t.key_id, t.nonce, t.created, t.expires,
-	t.revoked, t.successor, t.rotated, t.retries, t.label, t.networks, t.rate_requests, t.rate_per, t.used, t.creator`
+	t.revoked, t.successor, t.rotated, t.retries, t.label, t.networks, t.rate_requests, t.rate_per, t.used, t.used_from, t.creator`
 
 func tokenInto(t *store.Token) []any {
 	return []any{
 		(*string)(&t.Environment), &t.ID, digest{&t.Hash}, (*string)(&t.Class), &t.Grant, &t.KeyID, &t.Nonce,
 		instant{&t.Created}, instant{&t.Expires}, instant{&t.Revoked},
 		digest{&t.Successor}, instant{&t.Rotated}, &t.Retries,
-		&t.Label, networks{&t.Networks}, &t.Rate.Requests, span{&t.Rate.Per}, instant{&t.Used}, &t.Creator,
+		&t.Label, networks{&t.Networks}, &t.Rate.Requests, span{&t.Rate.Per}, instant{&t.Used}, &t.UsedFrom, &t.Creator,
 	}
 }
 

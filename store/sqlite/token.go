@@ -46,6 +46,26 @@ func (t *tx) insertToken(env store.Environment, grant string, token *store.Token
 	return err
 }
 
+// rotateToken ends a personal token, and its grant, at an instant. The collector
+// looks at the grant again: it may have taken it for one that never ends.
+func (t *tx) rotateToken(env store.Environment, token string, at, ends time.Time) error {
+	changed, err := t.exec(`UPDATE token SET rotated = ?1, expires = iif(expires = 0, ?2, min(expires, ?2))
+		WHERE environment = ?3 AND id = ?4 AND class = ?5 AND rotated = 0`, micros(at), micros(ends), env, token, store.Personal)
+	if err != nil {
+		return err
+	}
+	if changed == 0 {
+		var rotated int64
+		if err := t.get([]any{&rotated}, `SELECT rotated FROM token WHERE environment = ? AND id = ? AND class = ?`, env, token, store.Personal); err != nil {
+			return err
+		}
+		return store.ErrReused
+	}
+	_, err = t.exec(`UPDATE grants SET expires = iif(expires = 0, ?1, min(expires, ?1)), due = created
+		WHERE environment = ?2 AND id = (SELECT grant_id FROM token WHERE environment = ?2 AND id = ?3)`, micros(ends), env, token)
+	return err
+}
+
 // ended reports whether an instant that ends something has come. The zero
 // instant never comes.
 func ended(expires, now time.Time) bool { return !expires.IsZero() && !now.Before(expires) }

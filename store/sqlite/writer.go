@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -100,9 +101,9 @@ func (w writer) PutSigningKey(k store.SigningKey) error {
 		micros(k.Created), micros(k.SignFrom), micros(k.SignUntil), micros(k.Retired))
 }
 
-func (w writer) MarkUsed(env store.Environment, token string, at time.Time) error {
-	_, err := w.tx.exec(`UPDATE token SET used = ? WHERE environment = ? AND id = ? AND used < ?`,
-		micros(at), env, token, micros(at))
+func (w writer) MarkUsed(env store.Environment, token string, at time.Time, from string) error {
+	_, err := w.tx.exec(`UPDATE token SET used = ?, used_from = ? WHERE environment = ? AND id = ? AND used < ?`,
+		micros(at), from, env, token, micros(at))
 	if err != nil {
 		return fmt.Errorf("mark token as used: %w", err)
 	}
@@ -120,6 +121,23 @@ func octets(b []byte) []byte {
 func (w writer) SetMeta(key, value string) error {
 	return w.put("meta", `INSERT INTO meta (key, value) VALUES (?, ?)
 		ON CONFLICT DO UPDATE SET value = excluded.value`, key, value)
+}
+
+func (w writer) RotateToken(env store.Environment, token string, at, ends time.Time) error {
+	if at.IsZero() || ends.IsZero() {
+		return fmt.Errorf("rotate token: %w", errNoInstant) // it would be permanent
+	}
+	if err := w.tx.rotateToken(env, token, at, ends); err != nil {
+		return fmt.Errorf("rotate token: %w", err)
+	}
+	return nil
+}
+
+func (w writer) Issue(req store.Issue) (store.Standing, error) {
+	if req.Share != 0 { // what is shared is remembered, and this may be rolled back
+		return store.Standing{}, errors.New("sqlite: a shared grant is no part of another transaction")
+	}
+	return w.tx.issue(&req)
 }
 
 func (w writer) Revoke(rev store.Revocation) (store.Revocation, error) {
