@@ -27,7 +27,8 @@ func (i *Issuer) signedIn(x *exchange, target string) {
 		Outcome: "ok", Address: address(x.ip), RequestID: x.requestID,
 	}
 	i.audit(e)
-	if x.oldSecret {
+	if !x.oldSecret.IsZero() {
+		i.throttle.noteOldSecret(x.client, x.oldSecret, x.now)
 		e.Action, e.Target = actionOldSecret, "client:"+x.client
 		i.audit(e)
 	}

@@ -136,7 +136,9 @@ func (i *Issuer) firstFit(x *exchange, readings []credentials) (store.Party, boo
 // replaces the other.
 func (i *Issuer) verifyClient(x *exchange, client *store.Client, c credentials) (bool, error) {
 	fits, old, err := i.secrets.VerifyEither(x.Context(), usableSecret(client, c.id), client.OldSecret(x.now), c.secret)
-	x.oldSecret = old
+	if old {
+		x.oldSecret = client.OldSecretUntil
+	}
 	return fits, err
 }
 

@@ -111,7 +111,9 @@ func (i *Issuer) provePresented(x *exchange, connection string, found *connected
 		if err != nil {
 			return err
 		}
-		x.oldSecret = x.oldSecret || old
+		if old {
+			x.oldSecret = found.client.OldSecretUntil
+		}
 		if !fits {
 			wrong, x.wrong = parties, p.whose
 		}
