@@ -17,7 +17,7 @@ import (
 var apps = recordKind[store.Client]{
 	word: "app", path: "apps", action: "app",
 	kills: store.KindClient, rights: clientRights,
-	get: store.Reader.Client, list: store.Reader.Clients, put: store.Writer.PutClient,
+	get: store.Reader.Client, list: store.Reader.Clients, put: putClientRow,
 	ours:  func(c *store.Client) bool { return c.Exchange },
 	rival: rivalOfApp,
 	fields: func(c *store.Client) fields {
@@ -27,7 +27,7 @@ var apps = recordKind[store.Client]{
 }
 
 func appRoutes() []adminRoute {
-	return append(append(apps.routes(), partyRoutes(apps.path, setApp, apps.rotateSecret)...),
+	return append(append(apps.routes(), partyRoutes(apps.path, setApp, rotateAppSecret)...),
 		adminRoute{"POST", inEnvironment + "/" + apps.path, roleAdmin, addApp})
 }
 
@@ -49,6 +49,7 @@ func showApp(_ store.Reader, c *store.Client) (record, error) {
 	return record{
 		ID: c.ID, Name: c.Name, Scopes: &c.MaxScopes, Status: c.Status, Source: c.Source, Created: c.Created,
 		Description: c.Description, RedirectURIs: c.RedirectURIs, StateOptional: c.StateOptional,
+		OldSecretUntil: shownOverlap(c),
 	}, nil
 }
 

@@ -34,6 +34,7 @@ func showClient(tx store.Reader, c *store.Client) (record, error) {
 		Status: c.Status, Source: c.Source, Created: c.Created,
 		Description: c.Description, Owner: c.Owner,
 		Public: c.Public, RedirectURIs: c.RedirectURIs, PKCEOptional: c.PKCEOptional,
+		OldSecretUntil: shownOverlap(c),
 	}
 	if !actsForItself(c) {
 		return shown, nil
@@ -196,20 +197,6 @@ func (in *clientChange) reach(c *adminCall) func(store.Reader) (reach, error) {
 		}
 		return reachOf(clientRights.kind(lessThan(p.after.MaxScopes, p.before.MaxScopes)), row.ID), err
 	}
-}
-
-// rotateClientSecret is rotateSecret for who may have none.
-func rotateClientSecret(c *adminCall) (any, error) {
-	secret, hash := c.newSecret()
-	shown, err := clients.edit(c, "rotate_secret", "", func(_ *change, row *store.Client) error {
-		if row.Public {
-			return refuse(http.StatusConflict, "client %s is public: it has no secret; turn it into one that has with public false", row.ID)
-		}
-		row.SecretHash = hash
-		return nil
-	})
-	shown.Secret = secret
-	return shown, err
 }
 
 // checkClient refuses what makes no sense together, whoever writes it.

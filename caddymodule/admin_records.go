@@ -22,6 +22,8 @@ type record struct {
 	Created  time.Time         `json:"created"`
 	Secret   string            `json:"secret,omitzero"`
 
+	OldSecretUntil time.Time `json:"old_secret_until,omitzero"` // of clients and apps: the secret before is good until then
+
 	// Of clients.
 	Description  string   `json:"description,omitzero"`
 	Owner        string   `json:"owner,omitzero"` // the user who registered it

@@ -268,7 +268,7 @@ func TestS2_9_AnUnboundDeveloperSeesNone(t *testing.T) {
 	w.ok("DELETE", "/bindings/alice/T1", "")
 	for _, got := range []*httptest.ResponseRecorder{
 		alice.send("GET", "/trading/tokens?account=T1", nil), alice.post("/trading/tokens", "account", "T1"),
-		alice.post("/trading/tokens/show", "token", four.unseen), alice.post("/trading/tokens/revoke", "token", four.unseen),
+		alice.post("/trading/tokens/show", "token", four.unseen), alice.post("/trading/tokens/revoke", "token", four.unseen, "confirmed", "yes"),
 	} {
 		if got.Code != 403 && got.Code != 404 || strings.Contains(got.Body.String(), "cb_test_trading") {
 			t.Errorf("%d %s", got.Code, got.Body)

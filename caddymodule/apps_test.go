@@ -241,7 +241,7 @@ func TestS3_9_S3_10_StaticTokenThroughTheGate(t *testing.T) {
 	if got := []int{allowed("GET", "/api/v1/accounts"), allowed("POST", "/api/v1/accounts/2/orders"), allowed("GET", "/api/v1/stream")}; got[0] != 200 || got[1] != 403 || got[2] != 403 {
 		t.Errorf("after a binding became partial: %v", got)
 	}
-	alice.fill("/applications", "/static-tokens", 403, "label", "x")
+	alice.fill("/developer", "/static-tokens", 403, "label", "x")
 
 	s.ok("", "bearer", "bind", "alice", "2")
 	s.ok("", "bearer", "user", "set", "alice", "--scopes", "read:market")
@@ -258,9 +258,9 @@ func TestS3_3_S3_6_ApplicationInTheRealServer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t).start()
 	alice := s.browserOf("alice", "read:accounts read:market", "1")
-	page := alice.fill("/applications", "/applications", 201, "name", "Chat", "redirect_uris", "https://chat.example.com/cb", "scope.read:market", "on")
-	id := regexp.MustCompile(`client id: +(\S+)`).FindStringSubmatch(page)[1]
-	secret := regexp.MustCompile(`client secret: (\S+)`).FindStringSubmatch(page)[1]
+	page := alice.fill("/applications/new", "/applications/new", 201, "name", "Chat", "redirect_uris", "https://chat.example.com/cb", "scope.read:market", "on")
+	id := regexp.MustCompile(`(?m)^CLIENT_ID=(\S+)$`).FindStringSubmatch(page)[1]
+	secret := regexp.MustCompile(`(?m)^CLIENT_SECRET=(\S+)$`).FindStringSubmatch(page)[1]
 	var shown record
 	s.decode(s.ok("", "bearer", "client", "show", id, "--json"), &shown)
 	if shown.Owner != "alice" || shown.Source != store.FromCommand || strings.Join(shown.RedirectURIs, " ") != "https://chat.example.com/cb" {

@@ -14,7 +14,7 @@ import (
 // principal has the id already, the client stays without one: it works for others
 // as before, and can still be disabled.
 func putClient(tx store.Writer, c store.Client) error {
-	if err := tx.PutClient(c); err != nil {
+	if err := putClientRow(tx, c); err != nil {
 		return err
 	}
 	if !actsForItself(&c) {
@@ -28,6 +28,15 @@ func putClient(tx store.Writer, c store.Client) error {
 		Environment: c.Environment, ID: c.ID, Kind: store.ClientPrincipal, Name: c.Name,
 		MaxScopes: c.MaxScopes, Status: c.Status, Source: c.Source, Created: c.Created,
 	})
+}
+
+// putClientRow puts a client. Being disabled ends a secret that was replaced for good:
+// whoever enables the client later thinks of the present one.
+func putClientRow(tx store.Writer, c store.Client) error {
+	if c.Status != store.Active || c.Public {
+		c.EndOldSecret()
+	}
+	return tx.PutClient(c)
 }
 
 // actsForItself reports whether a client can: not without a secret, because anybody

@@ -13,7 +13,7 @@ var appWords = recordWords{
 the connection is ended. Its id is the app key, its secret the app secret. (A
 program that uses OAuth 2.0 is a client.)`,
 	below: func(w recordWords) []*cobra.Command {
-		return []*cobra.Command{w.addApp(), w.setApp(), w.rotateSecret()}
+		return []*cobra.Command{w.addApp(), w.setApp(), w.rotateOverlapping()}
 	},
 }
 

@@ -8,7 +8,7 @@ import (
 
 // clientCommands are those for clients, of which more can be said.
 func (w recordWords) clientCommands() []*cobra.Command {
-	return []*cobra.Command{w.addClient(), w.setClient(), w.rotateSecret()}
+	return []*cobra.Command{w.addClient(), w.setClient(), w.rotateOverlapping()}
 }
 
 func (w recordWords) addClient() *cobra.Command {

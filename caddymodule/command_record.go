@@ -235,6 +235,9 @@ func printRecord(t *table, r *record) {
 	t.field("status", r.Status)
 	t.field("source", r.Source)
 	t.field("created", r.Created)
+	if !r.OldSecretUntil.IsZero() {
+		t.field("old secret until", r.OldSecretUntil)
+	}
 	if r.Secret != "" {
 		t.field("secret", r.Secret)
 		t.row("Keep the secret now: it is never shown again.")

@@ -119,7 +119,7 @@ func secretHashes(tx store.Reader, env store.Environment) (hashes []string, err 
 	}
 	connections, err := tx.Connections(env)
 	for i := range clients {
-		hashes = append(hashes, clients[i].SecretHash)
+		hashes = append(hashes, clients[i].SecretHash, clients[i].OldSecret(time.Now()))
 	}
 	for i := range principals {
 		hashes = append(hashes, principals[i].SecretHash)

@@ -166,7 +166,7 @@ func TestS2_1_S2_11_S2_14_TradingTokensOfTwoEnvironments(t *testing.T) {
 	events := s.openEvents("SSE", http.DefaultClient, s.api, got.Access)
 	ws.alive(t)
 	events.alive(t)
-	if status, body := s.page(s.issuer, cookie, "/trading/tokens/revoke", "token", id); status != 303 {
+	if status, body := s.page(s.issuer, cookie, "/trading/tokens/revoke", "token", id, "confirmed", "yes"); status != 303 {
 		t.Fatalf("revoke: %d %s", status, body)
 	}
 	if took, err := ws.end(); took > time.Second || websocket.CloseStatus(err) != websocket.StatusPolicyViolation {

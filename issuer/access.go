@@ -22,9 +22,10 @@ func fullAccess(user *store.Principal, bindings []store.Binding) bool {
 
 // rights are what a user has at this moment.
 type rights struct {
-	user store.Principal
-	full bool               // fullAccess
-	open []store.Standpoint // the accounts that are active, by id
+	user    store.Principal
+	full    bool               // fullAccess
+	partial []string           // accounts that are open in part only
+	open    []store.Standpoint // the accounts that are active, by id
 }
 
 // rightsOf reads the rights of a user.
@@ -38,6 +39,9 @@ func (i *Issuer) rightsOf(tx store.Reader, id string) (r rights, err error) {
 	}
 	r.full = fullAccess(&r.user, bindings)
 	for _, b := range bindings {
+		if b.Access != store.Full {
+			r.partial = append(r.partial, b.Account)
+		}
 		account, err := tx.Account(i.environment, b.Account)
 		if err != nil {
 			return r, err

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -26,23 +27,17 @@ var errNoApplication error = &oauthError{
 	status: http.StatusNotFound, code: codeInvalidRequest, description: "you have no such application",
 }
 
-// applications lists what a user has registered, with a form to register more.
+// applications lists what a user has registered, those that have ended last.
 func (i *Issuer) applications(x *exchange, p *person) (response, error) {
-	return i.applicationsPage(x, p, http.StatusOK, nil, nil)
-}
-
-// applicationsPage shows what is wrong with a form beside the fields in which it
-// is.
-func (i *Issuer) applicationsPage(x *exchange, p *person, status int, before form, problems map[string]string) (response, error) {
-	data := pages.ApplicationsData{Layout: i.layoutIn(p, pages.SectionApplications), Problems: problems, Before: before}
+	data := pages.ApplicationsData{Layout: i.wideIn(p, pages.SectionApplications)}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		r, err := i.rightsOf(tx, p.user.ID)
 		if err != nil {
 			return err
 		}
 		data.Full = r.full
-		data.Scopes = i.scopeChoices(before, r.user.MaxScopes)
 		own, err := i.ownApplications(tx, p)
+		slices.SortStableFunc(own, func(a, b store.Client) int { return strings.Compare(string(a.Status), string(b.Status)) })
 		for k := range own {
 			data.Applications = append(data.Applications, shownApplication(&own[k]))
 		}
@@ -51,13 +46,20 @@ func (i *Issuer) applicationsPage(x *exchange, p *person, status int, before for
 	if err != nil {
 		return response{}, fmt.Errorf("list applications: %w", err)
 	}
-	return pageResponse(status, pages.Applications(data)), nil
+	return pageResponse(http.StatusOK, pages.Applications(data)), nil
+}
+
+// wideIn is layoutIn a page that needs room.
+func (i *Issuer) wideIn(p *person, section pages.Section) pages.Layout {
+	l := i.layoutIn(p, section)
+	l.Wide = true
+	return l
 }
 
 func shownApplication(c *store.Client) pages.Application {
 	return pages.Application{
 		ID: c.ID, Name: nameOf(c), Description: c.Description, RedirectURIs: c.RedirectURIs, Scopes: c.MaxScopes,
-		Created: c.Created, Disabled: c.Status != store.Active,
+		Created: c.Created, Public: c.Public, Ended: c.Status != store.Active,
 	}
 }
 
@@ -65,6 +67,43 @@ func shownApplication(c *store.Client) pages.Application {
 func (i *Issuer) ownApplications(tx store.Reader, p *person) ([]store.Client, error) {
 	all, err := tx.Clients(i.environment)
 	return slices.DeleteFunc(all, func(c store.Client) bool { return c.Owner != p.user.ID || c.Exchange }), err
+}
+
+// applicationPath is the page of an application, below the issuer's own path.
+func applicationPath(id string) string { return pathApplications + "/" + url.PathEscape(id) }
+
+// newApplication is the form of an application, for who may register one.
+func (i *Issuer) newApplication(x *exchange, p *person) (response, error) {
+	r, err := i.presentRights(x, p)
+	switch {
+	case err != nil:
+		return response{}, err
+	case !r.full:
+		return i.notFullAccess(p, &r), nil
+	}
+	return i.newApplicationPage(p, &r, http.StatusOK, nil, nil), nil
+}
+
+// newApplicationPage shows what is wrong with a form beside the fields in which it
+// is.
+func (i *Issuer) newApplicationPage(p *person, r *rights, status int, before form, problems map[string]pages.Problem) response {
+	return pageResponse(status, pages.NewApplication(pages.NewApplicationData{
+		Layout: i.wideIn(p, pages.SectionApplications), Form: typedApplication(before, problems),
+		Scopes: i.scopeChoices(before, r.user.MaxScopes), PKCEOptional: before["pkce_optional"] != "",
+	}))
+}
+
+func typedApplication(before form, problems map[string]pages.Problem) pages.ApplicationForm {
+	return pages.ApplicationForm{
+		Name: before["name"], Description: before["description"], RedirectURIs: before["redirect_uris"], Problems: problems,
+	}
+}
+
+// notFullAccess tells a person why, and who can change it.
+func (i *Issuer) notFullAccess(p *person, r *rights) response {
+	return pageResponse(http.StatusForbidden, pages.NotFullAccess(pages.NotFullAccessData{
+		Layout: i.layoutIn(p, pages.SectionApplications), Partial: r.partial,
+	}))
 }
 
 // createApplication registers a client that users may let act for them. It never
@@ -75,11 +114,11 @@ func (i *Issuer) createApplication(x *exchange, p *person, f form) (response, er
 	case err != nil:
 		return response{}, err
 	case !r.full:
-		return response{}, errNotFullAccess
+		return i.notFullAccess(p, &r), nil
 	}
 	row, problems := i.readApplication(f, &r)
 	if len(problems) > 0 {
-		return i.applicationsPage(x, p, http.StatusUnprocessableEntity, f, problems)
+		return i.newApplicationPage(p, &r, http.StatusUnprocessableEntity, f, problems), nil
 	}
 	secret, _ := i.keyring.NewOpaque(token.ClassSecret)
 	row.Environment, row.ID, row.Owner = i.environment, strings.ToLower(rand.Text()), p.user.ID
@@ -100,7 +139,7 @@ func (i *Issuer) createApplication(x *exchange, p *person, f form) (response, er
 	if err != nil {
 		return response{}, err
 	}
-	return i.secretPage(p, http.StatusCreated, &row, secret), nil
+	return i.secretPage(x, p, http.StatusCreated, &row, secret), nil
 }
 
 var errTooManyApplications error = &oauthError{
@@ -122,33 +161,39 @@ func (i *Issuer) changeApplications(x *exchange, action, id string, do func(stor
 	return nil
 }
 
-// readApplication reads the form of an application. Problems are told by field.
-func (i *Issuer) readApplication(f form, r *rights) (row store.Client, problems map[string]string) {
-	problems = map[string]string{}
-	row = store.Client{
-		Name: strings.TrimSpace(f["name"]), Description: strings.TrimSpace(f["description"]),
-		MaxScopes: f.ticked("scope."), PKCEOptional: f["pkce_optional"] != "",
-	}
-	if row.Name == "" {
-		problems["name"] = "Give the application a name."
-	} else if !isLabel(row.Name, maxName) {
-		problems["name"] = fmt.Sprintf("At most %d bytes, and only characters that can be seen.", maxName)
-	}
-	if !isLabel(row.Description, maxDescription) {
-		problems["description"] = fmt.Sprintf("At most %d bytes, and only characters that can be seen.", maxDescription)
-	}
-	var problem string
-	if row.RedirectURIs, problem = readRedirectURIs(f["redirect_uris"]); problem != "" {
-		problems["redirect_uris"] = problem
-	}
+// readApplication reads the form of a new application. Problems are told by field.
+func (i *Issuer) readApplication(f form, r *rights) (row store.Client, problems map[string]pages.Problem) {
+	row, problems = readDescription(f)
+	row.MaxScopes, row.PKCEOptional = f.ticked("scope."), f["pkce_optional"] != ""
 	choices := offered(i.policy(), r.user.MaxScopes)
 	for _, name := range row.MaxScopes {
 		if !slices.ContainsFunc(choices, func(s policy.Scope) bool { return s.Name == name }) {
-			problems["scopes"] = "One of the scopes is more than you have."
+			problems["scopes"] = pages.NewProblem("application.problem.scopes_beyond")
 		}
 	}
 	if len(row.MaxScopes) == 0 {
-		problems["scopes"] = "Tick what the application may ask for."
+		problems["scopes"] = pages.NewProblem("application.problem.no_scope")
+	}
+	return row, problems
+}
+
+// readDescription reads what the owner of an application may change later.
+func readDescription(f form) (row store.Client, problems map[string]pages.Problem) {
+	problems = map[string]pages.Problem{}
+	row = store.Client{Name: strings.TrimSpace(f["name"]), Description: strings.TrimSpace(f["description"])}
+	if row.Name == "" {
+		problems["name"] = pages.NewProblem("application.problem.no_name")
+	} else if !isLabel(row.Name, maxName) {
+		problems["name"] = pages.NewProblem("application.problem.label", "Most", maxName)
+	}
+	if !isLabel(row.Description, maxDescription) {
+		problems["description"] = pages.NewProblem("application.problem.label", "Most", maxDescription)
+	}
+	row.RedirectURIs = strings.Fields(f["redirect_uris"]) // none has a blank in it
+	if len(row.RedirectURIs) == 0 {
+		problems["redirect_uris"] = pages.NewProblem("application.problem.no_uri")
+	} else if problem := checkRedirectURIs(row.RedirectURIs); problem != nil {
+		problems["redirect_uris"] = *problem
 	}
 	return row, problems
 }
@@ -159,22 +204,22 @@ func isLabel(s string, most int) bool {
 	return len(s) <= most && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
-// readRedirectURIs reads one in each line.
-func readRedirectURIs(text string) (uris []string, problem string) {
-	uris = strings.Fields(text) // none has a blank in it
-	if len(uris) == 0 {
-		return nil, "Give at least one address, each in a line of its own."
+// secretPage shows what a program needs, and the secret for the only time.
+func (i *Issuer) secretPage(x *exchange, p *person, status int, c *store.Client, secret string) response {
+	data := pages.ApplicationSecretData{
+		Layout: i.wideIn(p, pages.SectionApplications), Application: shownApplication(c), Settings: i.settingsOf(c, secret),
 	}
-	if err := CheckRedirectURIs(uris); err != nil {
-		return nil, "The " + err.Error() + "."
+	if c.OldSecret(x.now) != "" {
+		data.OldUntil = c.OldSecretUntil
 	}
-	return uris, ""
+	return pageResponse(status, pages.ApplicationSecret(data))
 }
 
-// secretPage shows what a program needs, and the secret for the only time.
-func (i *Issuer) secretPage(p *person, status int, c *store.Client, secret string) response {
-	return pageResponse(status, pages.ApplicationSecret(pages.ApplicationSecretData{
-		Layout: i.layoutFor("Your application", p), Application: shownApplication(c), Secret: secret,
-		Issuer: i.url, AuthorizeURL: i.url + pathAuthorize, TokenURL: i.url + pathToken,
-	}))
+// settingsOf is what a program needs. Without a secret it is not shown again.
+func (i *Issuer) settingsOf(c *store.Client, secret string) pages.Settings {
+	s := pages.Settings{Issuer: i.url, ClientID: c.ID, Secret: secret, Scopes: c.MaxScopes, Public: c.Public}
+	if len(c.RedirectURIs) > 0 {
+		s.RedirectURI = c.RedirectURIs[0]
+	}
+	return s
 }

@@ -53,13 +53,13 @@ func (b *bank) clientOf(id string) store.Client {
 }
 
 var (
-	shownID     = regexp.MustCompile(`<dt>Client id</dt><dd><code>([^<]+)</code>`)
-	shownSecret = regexp.MustCompile(`<dt>Client secret</dt><dd><code class="secret">([^<]+)</code>`)
+	shownID     = regexp.MustCompile(`<code id="client-id">([^<]+)</code>`)
+	shownSecret = regexp.MustCompile(`<code class="secret" id="client-secret">([^<]+)</code>`)
 )
 
 // newApplication is the form of an application in which nothing is wrong.
 func (v *browser) newApplication(pairs ...string) call {
-	return v.form(pathApplications, append([]string{
+	return v.form(pathNewApplication, append([]string{
 		"name", "My application", "description", "What it does", "redirect_uris", "https://app.test/cb\r\ncom.example.app:/back\r\n", "scope.read:eft", "on",
 	}, pairs...)...)
 }
@@ -73,7 +73,8 @@ func (v *browser) registered() (id, secret string) {
 func TestS3_5_S3_6_RegisterApplication(t *testing.T) {
 	b := userBank(t)
 	alice := b.sessionOf("alice")
-	form := b.do(alice.get(pathApplications)).wantSays(t, 200, "You have no application yet", "scope.read:accounts", "scope.all:eft")
+	b.do(alice.get(pathApplications)).wantSays(t, 200, "You have no application yet", `href="/applications/new"`)
+	form := b.do(alice.get(pathNewApplication)).wantSays(t, 200, "scope.read:accounts", "scope.all:eft")
 	for _, no := range []string{"admin:eft", "write:loans"} {
 		if strings.Contains(form.body, no) {
 			t.Errorf("the form offers %s", no)
@@ -164,20 +165,21 @@ func TestS3_4_S3_7_S3_8_S3_9_AnyUserAuthorizesAnyApplication(t *testing.T) {
 
 func TestS3_3_OnlyFullAccessRegisters(t *testing.T) {
 	b := userBank(t)
-	for _, id := range []string{"nobody", "partial"} {
+	for id, why := range map[string]string{"nobody": "No account is bound to you", "partial": "One of your accounts is open to you in part only: P2."} {
 		v := b.sessionOf(id)
-		page := b.do(v.get(pathApplications)).wantSays(t, 200, "Only users with full access can create applications")
+		b.do(v.get(pathApplications)).wantSays(t, 200, "Only users with full access can create applications")
+		page := b.do(v.get(pathNewApplication)).wantSays(t, 403, "This takes full access", why, "An operator of this service can change that")
 		if strings.Contains(page.body, `name="redirect_uris"`) {
 			t.Errorf("%s gets the form", id)
 		}
-		b.do(v.newApplication()).wantSays(t, 403, "this takes full access")
+		b.do(v.newApplication()).wantSays(t, 403, "This takes full access", why)
 	}
 	bob := b.sessionOf("bob")
 	bob.registered()
 	b.demote("bob", "B1", "read:eft")
-	b.do(bob.newApplication()).wantSays(t, 403, "this takes full access")
+	b.do(bob.newApplication()).wantSays(t, 403, "This takes full access")
 	b.update(func(tx store.Writer) error { return tx.DeleteBinding(b.env, "bob", "B1") })
-	b.do(bob.newApplication()).wantSays(t, 403, "this takes full access")
+	b.do(bob.newApplication()).wantSays(t, 403, "This takes full access")
 }
 
 func TestS3_5_ApplicationFormRefuses(t *testing.T) {
@@ -193,7 +195,7 @@ func TestS3_5_ApplicationFormRefuses(t *testing.T) {
 		"UI-05 direction override":     {alice.newApplication("name", "\u202eevil"), 422, "only characters that can be seen"},
 		"UI-05 description with NUL":   {alice.newApplication("description", "a\x00"), 400, "UTF-8"},
 		"no address":                   {alice.newApplication("redirect_uris", "\r\n"), 422, "at least one address"},
-		"51 addresses":                 {alice.newApplication("redirect_uris", manyAddresses(MaxRedirectURIs+1)), 422, "51 redirect URIs; at most 50"},
+		"51 addresses":                 {alice.newApplication("redirect_uris", manyAddresses(MaxRedirectURIs+1)), 422, "51 redirect URIs; at most 50 are possible"},
 		"an address twice":             {alice.newApplication("redirect_uris", "https://a.test/\nhttps://a.test/"), 422, "is named twice"},
 		"javascript for an address":    {alice.newApplication("redirect_uris", "javascript:alert(1)"), 422, "expected https"},
 		"no scope":                     {alice.newApplication("scope.read:eft", ""), 422, "Tick what"},
@@ -240,8 +242,11 @@ func TestS3_5_NamesAreShownAsText(t *testing.T) {
 		t.Run("UI-05 UI-07 "+attack, func(t *testing.T) {
 			made := b.do(alice.newApplication("name", attack, "description", attack)).wantSays(t, 201)
 			list := b.do(alice.get(pathApplications)).wantSays(t, 200)
+			id := shownID.FindStringSubmatch(made.body)[1]
+			own := b.do(alice.get(pathApplications+"/"+id)).wantSays(t, 200)
+			end := b.do(alice.get(pathApplications+"/"+id+"/disable")).wantSays(t, 200)
 			again := b.do(alice.newApplication("name", attack, "redirect_uris", attack)).wantSays(t, 422)
-			for _, page := range []*answer{made, list, again} {
+			for _, page := range []*answer{made, list, own, end, again} {
 				for _, raw := range []string{"<script", "<img", "<svg id", "<svg onload", "</textarea><"} {
 					if strings.Contains(withoutOwnScript(page.body), raw) {
 						t.Errorf("the page holds %s:\n%s", raw, page.body)
@@ -259,16 +264,22 @@ func TestS3_5_OnlyTheOwnerChangesAnApplication(t *testing.T) {
 	id, secret := alice.registered()
 	b.app("exchange-app", "x", "all:eft")
 	before := b.clientOf(id)
-	for _, what := range []string{"/redirect-uris", "/secret", "/disable"} {
+	for _, what := range []string{"", "/secret", "/old-secret", "/disable"} {
 		for _, target := range []string{id, "nobody", botID, "exchange-app", store.PersonalClient, "%2e%2e"} {
-			a := b.do(bob.form(pathApplications+"/"+target+what, "redirect_uris", "https://evil.test/"))
+			a := b.do(bob.form(pathApplications+"/"+target+what, "name", "Evil", "redirect_uris", "https://evil.test/"))
 			if a.status != 404 || target == id && !strings.Contains(a.body, "you have no such application") {
 				t.Errorf("IDOR %s of %s: %d %s", what, target, a.status, a.body)
 			}
 		}
-		b.do(alice.form(pathApplications+"/"+id+what, "csrf", bob.csrf, "redirect_uris", "https://evil.test/")).wantSays(t, 403)
-		b.do(alice.form(pathApplications+"/"+id+what, "redirect_uris", "https://evil.test/").with("Sec-Fetch-Site", "cross-site")).wantSays(t, 403)
-		b.do(alice.get(pathApplications+"/"+id+what)).wantRedirect(t, pathApplications)
+		b.do(alice.form(pathApplications+"/"+id+what, "csrf", bob.csrf, "name", "Evil", "redirect_uris", "https://evil.test/")).wantSays(t, 403)
+		b.do(alice.form(pathApplications+"/"+id+what, "name", "Evil", "redirect_uris", "https://evil.test/").with("Sec-Fetch-Site", "cross-site")).wantSays(t, 403)
+	}
+	for _, what := range []string{"/secret", "/old-secret"} {
+		b.do(alice.get(pathApplications+"/"+id+what)).wantRedirect(t, pathApplications+"/"+id)
+	}
+	for _, what := range []string{"", "/disable"} {
+		b.do(bob.get(pathApplications+"/"+id+what)).wantSays(t, 404, "you have no such application")
+		b.do(alice.get(pathApplications+"/"+id+what)).wantSays(t, 200, "My application")
 	}
 	if page := b.do(bob.get(pathApplications)); strings.Contains(page.body, id) {
 		t.Error("IDOR: bob sees the application of alice")
@@ -277,11 +288,11 @@ func TestS3_5_OnlyTheOwnerChangesAnApplication(t *testing.T) {
 		t.Errorf("changed: %+v", after)
 	}
 
-	b.do(alice.form(pathApplications+"/"+id+"/redirect-uris", "redirect_uris", "https://new.test/cb")).wantRedirect(t, pathApplications)
+	b.do(alice.form(pathApplications+"/"+id, "name", "Renamed", "redirect_uris", "https://new.test/cb")).wantRedirect(t, pathApplications+"/"+id)
 	if after := b.clientOf(id); fmt.Sprint(after.RedirectURIs) != "[https://new.test/cb]" || after.Epoch == 0 {
 		t.Errorf("addresses %v, epoch %d", after.RedirectURIs, after.Epoch)
 	}
-	b.do(alice.form(pathApplications+"/"+id+"/redirect-uris", "redirect_uris", "http://new.test/cb")).wantSays(t, 422, "without encryption")
+	b.do(alice.form(pathApplications+"/"+id, "name", "", "redirect_uris", "http://new.test/cb")).wantSays(t, 422, "without encryption", "Give the application a name")
 
 	page := b.do(alice.form(pathApplications+"/"+id+"/secret")).wantSays(t, 200, "never shown again")
 	next := shownSecret.FindStringSubmatch(page.body)[1]
@@ -302,7 +313,11 @@ func TestS3_3_DemotedOwner(t *testing.T) {
 	bob := b.sessionOf("bob")
 	id, _ := bob.registered()
 	b.demote("bob", "B1", "read:eft")
-	b.do(bob.form(pathApplications+"/"+id+"/redirect-uris", "redirect_uris", "https://new.test/cb")).wantSays(t, 403, "this takes full access")
+	page := b.do(bob.get(pathApplications+"/"+id)).wantSays(t, 200, "You have no full access any more")
+	if strings.Contains(page.body, `name="redirect_uris"`) {
+		t.Error("bob gets a form that he may not send")
+	}
+	b.do(bob.form(pathApplications+"/"+id, "name", "x", "redirect_uris", "https://new.test/cb")).wantSays(t, 403, "this takes full access")
 	if c := b.clientOf(id); len(c.RedirectURIs) != 2 {
 		t.Errorf("addresses %v", c.RedirectURIs)
 	}
@@ -339,7 +354,7 @@ func (v *browser) fullToken() (raw, id string) {
 func TestS3_1_S3_10_StaticTokenHasTheFullView(t *testing.T) {
 	b := userBank(t)
 	alice := b.sessionOf("alice")
-	b.do(alice.get(pathStaticTokens)).wantSays(t, 200, "You have no token yet", "read:accounts", "on 2 accounts and")
+	b.do(alice.get(pathStaticTokens)).wantSays(t, 200, "You have no token yet", "read:accounts", "on 2 accounts.")
 	raw, id := alice.fullToken()
 	lease, err := b.authority.Check(raw)
 	if err != nil {
@@ -411,7 +426,8 @@ func TestS3_10_StaticTokenRefusals(t *testing.T) {
 	b.do(bob.form(pathStaticTokens+"/"+id+"/revoke")).wantSays(t, 404, "you have no such token")
 	b.do(bob.form(pathStaticTokens+"/nobody/revoke")).wantSays(t, 404)
 	b.do(alice.form(pathStaticTokens+"/"+id+"/revoke", "csrf", bob.csrf)).wantSays(t, 403)
-	b.do(alice.get(pathStaticTokens+"/"+id+"/revoke")).wantRedirect(t, pathStaticTokens)
+	b.do(bob.get(pathStaticTokens+"/"+id+"/revoke")).wantSays(t, 404, "you have no such token")
+	b.do(alice.get(pathStaticTokens+"/"+id+"/revoke")).wantSays(t, 200, "Revoke <bdi>Reports</bdi>?")
 	b.wantVerdict(raw, token.Live)
 
 	t.Run("UI-07", func(t *testing.T) {

@@ -22,11 +22,21 @@ const (
 
 // signedIn records that a client has proved who it is, and for whom it asks.
 func (i *Issuer) signedIn(x *exchange, target string) {
-	i.audit(store.Event{
+	e := store.Event{
 		Environment: i.environment, At: x.now, Actor: "client:" + x.client, Action: "client.sign_in", Target: target,
 		Outcome: "ok", Address: address(x.ip), RequestID: x.requestID,
-	})
+	}
+	i.audit(e)
+	if !x.oldSecret.IsZero() {
+		i.throttle.noteOldSecret(x.client, x.oldSecret, x.now)
+		e.Action, e.Target = actionOldSecret, "client:"+x.client
+		i.audit(e)
+	}
 }
+
+// actionOldSecret says that a secret was used that has been replaced and ends soon.
+// It is an action of its own, so that its last row is found at once.
+const actionOldSecret = "client.old_secret"
 
 // personEvent is the audit row for what the person who is signed in does.
 func (i *Issuer) personEvent(x *exchange, action, target string) store.Event {

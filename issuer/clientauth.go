@@ -124,12 +124,22 @@ func (i *Issuer) firstFit(x *exchange, readings []credentials) (store.Party, boo
 			continue // the price of being unknown is paid once, for the last reading
 		}
 		x.named = client.ID
-		fits, err := i.secrets.Verify(ctx, usableSecret(client, c.id), c.secret)
+		fits, err := i.verifyClient(x, client, c)
 		if fits || err != nil {
 			return found, fits, err
 		}
 	}
 	return store.Party{}, false, nil
+}
+
+// verifyClient verifies a secret of a client, which may have two while one
+// replaces the other.
+func (i *Issuer) verifyClient(x *exchange, client *store.Client, c credentials) (bool, error) {
+	fits, old, err := i.secrets.VerifyEither(x.Context(), usableSecret(client, c.id), client.OldSecret(x.now), c.secret)
+	if old {
+		x.oldSecret = client.OldSecretUntil
+	}
+	return fits, err
 }
 
 // findParty finds whom an id names at the endpoints of OAuth 2.0 and of the bank:

@@ -89,12 +89,12 @@ func (i *Issuer) authenticateApp(x *exchange, connection, secret string) (connec
 	if err != nil {
 		return connected{}, err
 	}
-	return found, i.provePresented(x, connection, &found, proof{"app", found.appHash(connection), secret})
+	return found, i.provePresented(x, connection, &found, found.appProof(connection, secret, x.now))
 }
 
 // proof is a secret that is presented, and what it is held against.
 type proof struct {
-	whose, hash, presented string
+	whose, hash, old, presented string
 }
 
 // provePresented verifies secrets of a connection, all of them whatever the
@@ -107,9 +107,12 @@ func (i *Issuer) provePresented(x *exchange, connection string, found *connected
 	x.named = found.client.ID
 	var wrong []party
 	for _, p := range proofs {
-		fits, err := i.secrets.Verify(x.Context(), p.hash, p.presented)
+		fits, old, err := i.secrets.VerifyEither(x.Context(), p.hash, p.old, p.presented)
 		if err != nil {
 			return err
+		}
+		if old {
+			x.oldSecret = found.client.OldSecretUntil
 		}
 		if !fits {
 			wrong, x.wrong = parties, p.whose
@@ -148,10 +151,10 @@ func (i *Issuer) findConnection(ctx context.Context, id string) (found connected
 	return found, nil
 }
 
-// appHash is what the app's secret is held against.
-func (c *connected) appHash(connection string) string {
+// appProof is the app's secret, as it is presented, and what it is held against.
+func (c *connected) appProof(connection, presented string, now time.Time) proof {
 	if !c.client.Exchange {
-		return token.NoSecret(connection)
+		return proof{whose: "app", hash: token.NoSecret(connection), presented: presented}
 	}
-	return usableHash(c.client.Status, c.client.SecretHash, connection)
+	return proof{"app", usableHash(c.client.Status, c.client.SecretHash, connection), c.client.OldSecret(now), presented}
 }

@@ -41,7 +41,7 @@ func (i *Issuer) delinkUser(x *exchange) (response, error) {
 		return response{}, err
 	}
 	err = i.provePresented(x, connection, &found,
-		proof{"app", found.appHash(connection), in.AppSecret}, proof{"user", found.UserSecret, in.UserSecret})
+		found.appProof(connection, in.AppSecret, x.now), proof{whose: "user", hash: found.UserSecret, presented: in.UserSecret})
 	if err != nil {
 		return response{}, err
 	}

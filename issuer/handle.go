@@ -33,11 +33,12 @@ type exchange struct {
 	// none can.
 	sorry func(*oauthError) (response, bool)
 
-	client string // once authenticated
-	person string // who is signed in, once known
-	grant  string // once known
-	named  string // the client or user that wants to authenticate, if there is one
-	wrong  string // whose secret is wrong, where there are two
+	client    string    // once authenticated
+	oldSecret time.Time // the secret was one that was replaced, and is good until then
+	person    string    // who is signed in, once known
+	grant     string    // once known
+	named     string    // the client or user that wants to authenticate, if there is one
+	wrong     string    // whose secret is wrong, where there are two
 }
 
 // event is the audit row for what the authenticated client does. Where the

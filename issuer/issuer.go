@@ -35,6 +35,9 @@ const (
 	pathDelinkUser    = "/users/DelinkUser"
 	pathApplications  = "/applications"
 	pathStaticTokens  = "/static-tokens"
+
+	pathNewApplication = pathApplications + "/new"
+	pathDeveloper      = "/developer"
 )
 
 // Options are what an Issuer needs. All fields are required unless they say
@@ -238,12 +241,18 @@ func (i *Issuer) applicationRoutes(mux *http.ServeMux, base string) {
 	page := func(path, endpoint string, serve func(*exchange) (response, error)) {
 		mux.Handle(base+path, i.handlePage(endpoint, getOrPost, serve))
 	}
-	page(pathApplications, "applications", i.personPage(i.applications, i.createApplication))
-	page(pathApplications+"/{id}/redirect-uris", "applications.set", i.posted(pathApplications, i.setRedirectURIs))
-	page(pathApplications+"/{id}/secret", "applications.secret", i.posted(pathApplications, i.rotateApplicationSecret))
-	page(pathApplications+"/{id}/disable", "applications.disable", i.posted(pathApplications, i.disableApplication))
+	look := func(path, endpoint string, show func(*exchange, *person) (response, error)) {
+		mux.Handle(base+path, i.handlePage(endpoint, []string{http.MethodGet, http.MethodHead}, i.forPerson(show)))
+	}
+	look(pathDeveloper, "developer", i.developer)
+	look(pathApplications, "applications", i.applications)
+	page(pathNewApplication, "applications.new", i.personPage(i.newApplication, i.createApplication))
+	page(pathApplications+"/{id}", "applications.set", i.personPage(i.ownApplication, i.describeApplication))
+	page(pathApplications+"/{id}/secret", "applications.secret", i.personPage(i.toApplication, i.rotateApplicationSecret))
+	page(pathApplications+"/{id}/old-secret", "applications.old_secret", i.personPage(i.toApplication, i.endOldSecret))
+	page(pathApplications+"/{id}/disable", "applications.disable", i.personPage(i.confirmEnd, i.disableApplication))
 	page(pathStaticTokens, "static_tokens", i.personPage(i.staticTokens, i.createStaticToken))
-	page(pathStaticTokens+"/{id}/revoke", "static_tokens.revoke", i.posted(pathStaticTokens, i.revokeStaticToken))
+	page(pathStaticTokens+"/{id}/revoke", "static_tokens.revoke", i.personPage(i.confirmStaticRevoke, i.revokeStaticToken))
 }
 
 // Handles reports whether the request's path is one of the issuer's, whatever

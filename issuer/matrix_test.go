@@ -116,16 +116,21 @@ func endpoints() []endpoint {
 				got, raw := b.sessionOf("alice").access()
 				return delinkCall(raw, appSecret, got["userSecret"])
 			}},
-		{pattern: pathApplications, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "name", "redirect_uris"},
+		{pattern: pathDeveloper, methods: readOnly, speaks: speaksPage, good: func(b *bank) call { return b.sessionOf("alice").get(pathDeveloper) }},
+		{pattern: pathApplications, methods: readOnly, speaks: speaksPage,
+			good: func(b *bank) call { return b.sessionOf("alice").get(pathApplications) }},
+		{pattern: pathNewApplication, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "name", "redirect_uris"},
 			good: func(b *bank) call { return b.sessionOf("alice").newApplication() }},
-		{pattern: pathApplications + "/{id}/redirect-uris", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "redirect_uris"},
+		{pattern: pathApplications + "/{id}", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "name", "redirect_uris"},
 			good: func(b *bank) call {
-				return b.ownApplication("redirect-uris", "redirect_uris", "https://app.test/other")
+				return b.ownApplication("", "name", "Other", "redirect_uris", "https://app.test/other")
 			}},
+		{pattern: pathApplications + "/{id}/old-secret", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.ownApplication("/old-secret") }},
 		{pattern: pathApplications + "/{id}/secret", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
-			good: func(b *bank) call { return b.ownApplication("secret") }},
+			good: func(b *bank) call { return b.ownApplication("/secret") }},
 		{pattern: pathApplications + "/{id}/disable", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
-			good: func(b *bank) call { return b.ownApplication("disable") }},
+			good: func(b *bank) call { return b.ownApplication("/disable") }},
 		{pattern: pathStaticTokens, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "label"},
 			good: func(b *bank) call { return b.sessionOf("alice").form(pathStaticTokens, "label", "Reports") }},
 		{pattern: pathStaticTokens + "/{id}/revoke", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
@@ -147,7 +152,7 @@ func endpoints() []endpoint {
 		{pattern: pathTradingRevoke, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "token"},
 			good: func(b *bank) call {
 				alice := b.trader("alice")
-				return alice.form(pathTradingRevoke, "token", alice.newShared("T1").id)
+				return alice.form(pathTradingRevoke, "token", alice.newShared("T1").id, "confirmed", "yes")
 			}},
 		{pattern: pathJWKS, methods: readOnly},
 		{pattern: wellKnown, methods: readOnly},
@@ -178,7 +183,7 @@ func (v *browser) consent(query string) call {
 func (b *bank) ownApplication(what string, pairs ...string) call {
 	alice := b.sessionOf("alice")
 	id, _ := alice.registered()
-	return alice.form(pathApplications+"/"+id+"/"+what, pairs...)
+	return alice.form(pathApplications+"/"+id+what, pairs...)
 }
 
 // newestTokenOf is the id of the newest personal token of a user.

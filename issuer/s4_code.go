@@ -120,8 +120,7 @@ func (i *Issuer) authenticatePairs(x *exchange, req s4CodeRequest) (s4Parties, e
 		return s4Parties{}, err
 	}
 	x.named = found.client.ID
-	clientFits, clientErr := i.secrets.Verify(x.Context(),
-		usableSecret(&found.client, req.client.id), req.client.secret)
+	clientFits, clientErr := i.verifyClient(x, &found.client, req.client)
 	principalFits, principalErr := i.secrets.Verify(x.Context(),
 		usableHash(found.principal.Status, found.principal.SecretHash, req.account.id), req.account.secret)
 	if err := errors.Join(clientErr, principalErr); err != nil {

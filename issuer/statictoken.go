@@ -18,10 +18,10 @@ const maxListed = 200
 // staticTokens lists the tokens that a user issued to itself, with a form to issue
 // one that sees all that the user sees.
 func (i *Issuer) staticTokens(x *exchange, p *person) (response, error) {
-	return i.staticTokensPage(x, p, http.StatusOK, nil, "")
+	return i.staticTokensPage(x, p, http.StatusOK, nil, nil)
 }
 
-func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before form, problem string) (response, error) {
+func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before form, problem *pages.Problem) (response, error) {
 	r, err := i.presentRights(x, p)
 	if err != nil {
 		return response{}, err
@@ -30,10 +30,8 @@ func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before for
 	if err != nil {
 		return response{}, err
 	}
-	layout := i.layoutIn(p, pages.SectionUserTokens)
-	layout.Wide = true
 	return pageResponse(status, pages.StaticTokens(pages.StaticTokensData{
-		Layout: layout, Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),
+		Layout: i.wideIn(p, pages.SectionUserTokens), Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),
 		Tokens: listed, Label: before["label"], Problem: problem,
 	})), nil
 }
@@ -76,11 +74,11 @@ func (i *Issuer) shownToken(x *exchange, g *store.Grant, row *store.Token) (page
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return shown, fmt.Errorf("list tokens: %w", err)
 	case err != nil, standing.Dead(), !row.Revoked.IsZero():
-		shown.Status = "revoked"
+		shown.Status = pages.TokenRevoked
 	case ended(row.Expires, x.now):
-		shown.Status = "expired"
+		shown.Status = pages.TokenExpired
 	default:
-		shown.Status = "live"
+		shown.Status = pages.TokenLive
 	}
 	return shown, nil
 }
@@ -104,10 +102,11 @@ func (i *Issuer) createStaticToken(x *exchange, p *person, f form) (response, er
 	scopes := visible(i.policy(), r.user.MaxScopes)
 	switch {
 	case label == "" || !isLabel(label, maxName):
-		return i.staticTokensPage(x, p, http.StatusUnprocessableEntity, f,
-			fmt.Sprintf("Give the token a name of at most %d bytes, of characters that can be seen.", maxName))
+		problem := pages.NewProblem("user_token.no_label", "Most", maxName)
+		return i.staticTokensPage(x, p, http.StatusUnprocessableEntity, f, &problem)
 	case len(scopes) == 0:
-		return i.staticTokensPage(x, p, http.StatusUnprocessableEntity, f, "You have no scope that a token could carry.")
+		problem := pages.NewProblem("user_token.no_scope")
+		return i.staticTokensPage(x, p, http.StatusUnprocessableEntity, f, &problem)
 	}
 	grant := store.Grant{
 		Environment: i.environment, ID: token.NewID(), Principal: p.user.ID, Client: store.PersonalClient,
@@ -126,7 +125,7 @@ func (i *Issuer) createStaticToken(x *exchange, p *person, f form) (response, er
 	}
 	x.grant = grant.ID
 	return pageResponse(http.StatusCreated, pages.NewStaticToken(pages.NewStaticTokenData{
-		Layout: i.layoutFor("Your new token", p), Label: label, Token: raw, Scopes: scopes, Accounts: grant.Accounts,
+		Layout: i.layoutIn(p, pages.SectionUserTokens), Label: label, Token: raw, Scopes: scopes, Accounts: grant.Accounts,
 	})), nil
 }
 
@@ -137,25 +136,51 @@ func orZero(r *response) response {
 	return *r
 }
 
+// ownToken finds a personal token of this person's.
+func (i *Issuer) ownToken(ctx context.Context, p *person, id string) (row store.Token, grant store.Grant, err error) {
+	err = i.store.View(ctx, func(tx store.Reader) (err error) {
+		if row, err = tx.Token(i.environment, id); err == nil {
+			grant, err = tx.Grant(i.environment, row.Grant)
+		}
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || err == nil && (grant.Principal != p.user.ID || grant.Client != store.PersonalClient) {
+		return row, grant, &oauthError{status: http.StatusNotFound, code: codeInvalidRequest, description: "you have no such token"}
+	}
+	if err != nil {
+		return row, grant, fmt.Errorf("find token: %w", err)
+	}
+	return row, grant, nil
+}
+
+// confirmStaticRevoke asks before a token is revoked, and says what that stops.
+func (i *Issuer) confirmStaticRevoke(x *exchange, p *person) (response, error) {
+	row, grant, err := i.ownToken(x.Context(), p, x.PathValue("id"))
+	if err != nil {
+		return response{}, err
+	}
+	shown, err := i.shownToken(x, &grant, &row)
+	switch {
+	case err != nil:
+		return response{}, err
+	case !shown.Live():
+		return seeOther(i.base + pathStaticTokens), nil
+	}
+	return pageResponse(http.StatusOK, pages.StaticTokenRevoke(pages.StaticTokenRevokeData{
+		Layout: i.layoutIn(p, pages.SectionUserTokens), Token: shown,
+		Uses: i.underWay(func(f *token.Facts) bool { return f.ID == row.ID }),
+	})), nil
+}
+
 // revokeStaticToken ends one of a user's own tokens. When it answers, the token is
 // dead and its streams are cut.
 func (i *Issuer) revokeStaticToken(x *exchange, p *person, _ form) (response, error) {
 	id := x.PathValue("id")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
-	var grant store.Grant
-	err := i.store.View(ctx, func(tx store.Reader) error {
-		row, err := tx.Token(i.environment, id)
-		if err == nil {
-			grant, err = tx.Grant(i.environment, row.Grant)
-		}
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) || err == nil && (grant.Principal != p.user.ID || grant.Client != store.PersonalClient) {
-		return response{}, &oauthError{status: http.StatusNotFound, code: codeInvalidRequest, description: "you have no such token"}
-	}
+	_, grant, err := i.ownToken(ctx, p, id)
 	if err != nil {
-		return response{}, fmt.Errorf("find token: %w", err)
+		return response{}, err
 	}
 	x.grant = grant.ID
 	_, err = i.authority.Revoke(ctx,

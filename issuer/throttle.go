@@ -39,6 +39,8 @@ type Throttle struct {
 	pairs     []bucket
 	addresses []bucket
 	shows     map[string]bucket // of trading tokens, by user
+
+	oldSecrets map[string]oldSecretUse // by client
 }
 
 // bucket is a leaky bucket, written as the time at which it will have run empty

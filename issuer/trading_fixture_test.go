@@ -99,7 +99,7 @@ func (w trader) show(id string) *answer {
 
 func (w trader) revokeToken(id string) *answer {
 	w.Helper()
-	return w.do(w.form(pathTradingRevoke, "token", id))
+	return w.do(w.form(pathTradingRevoke, "token", id, "confirmed", "yes"))
 }
 
 var (

@@ -57,15 +57,24 @@ func (i *Issuer) listTrading(x *exchange, p *person) (response, error) {
 		return response{}, err
 	}
 	data := pages.TradingData{
-		Layout: i.layoutIn(p, pages.SectionAccessTokens), Account: account, Name: d.account.Name,
+		Layout: i.wideIn(p, pages.SectionAccessTokens), Account: account, Name: d.account.Name,
 		Create: i.tradingPage(account), Show: i.base + tradingPath(pathTradingShow, account),
 		Revoke: i.base + tradingPath(pathTradingRevoke, account),
-		Tokens: tradingRows(tokens),
+		Any:    len(tokens) > 0, Live: countLive(tokens), Tokens: tradingRows(tokens),
 	}
 	// There may be thousands: what is ready is sent while the rest is made.
 	answer := pageResponse(http.StatusOK, nil)
 	answer.stream = func(w io.Writer) error { return pages.Trading(w, data) }
 	return answer, nil
+}
+
+func countLive(tokens []token.Shared) (n int) {
+	for k := range tokens {
+		if tokens[k].Status == token.SharedLive {
+			n++
+		}
+	}
+	return n
 }
 
 // tradingRows are the rows of the table, made one by one.

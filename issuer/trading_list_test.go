@@ -49,7 +49,7 @@ func TestS2_6_S2_7_ColumnsAndStatus(t *testing.T) {
 		t.Errorf("%s", shown)
 	}
 	choice := alice.get(pathTradingTokens).ok(t).body
-	if !strings.Contains(choice, `<a href="/trading/tokens?account=T1">T1 (Desk T1)</a>`) || !strings.Contains(choice, "account=T2") || strings.Contains(choice, "T3") {
+	if !strings.Contains(choice, `href="/trading/tokens?account=T1">T1 (<bdi>Desk T1</bdi>)</a>`) || !strings.Contains(choice, "account=T2") || strings.Contains(choice, "T3") {
 		t.Errorf("%s", choice)
 	}
 	if none := b.trader("dave").get(pathTradingTokens).ok(t).body; strings.Contains(none, "account=") {
@@ -92,6 +92,12 @@ func TestS2_8_AllTokensStandOnOnePage(t *testing.T) {
 	if rows := strings.Count(page.body, ">Revoke token</button>"); rows != all || !strings.HasSuffix(page.body, "</html>\n") {
 		t.Fatalf("%d rows", rows)
 	}
+	if each := len(page.body) / all; each > 320 {
+		t.Errorf("%d bytes for each row", each)
+	}
+	if !strings.Contains(page.body, `data-filter="tokens"`) || !strings.Contains(page.body, ">1000 live tokens.") {
+		t.Errorf("the page does not help to find one: %.3000s", page.body)
+	}
 	if page.header.Get("Content-Length") != "" || page.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v", page.header)
 	}
@@ -125,7 +131,7 @@ func (w *watched) Flush() {
 func TestS2_8_FirstRowsAreSentBeforeTheLastAreMade(t *testing.T) {
 	const all = 10_000
 	w := &watched{ResponseRecorder: httptest.NewRecorder()}
-	data := pages.TradingData{Layout: pages.Layout{Environment: "sandbox"}, Account: "T1"}
+	data := pages.TradingData{Layout: pages.Layout{Environment: "sandbox"}, Account: "T1", Any: true}
 	data.Tokens = func(yield func(pages.TradingRow) bool) {
 		for w.made = range all {
 			if !yield(pages.TradingRow{ID: token.NewID(), Live: true}) {
@@ -147,7 +153,7 @@ func TestS2_8_FirstRowsAreSentBeforeTheLastAreMade(t *testing.T) {
 // A browser that goes away ends the making of its page.
 func TestTradingPageStopsForWhoHasGone(t *testing.T) {
 	made := 0
-	data := pages.TradingData{Tokens: func(yield func(pages.TradingRow) bool) {
+	data := pages.TradingData{Any: true, Tokens: func(yield func(pages.TradingRow) bool) {
 		for made = range 10_000 {
 			if !yield(pages.TradingRow{ID: "x", Live: true}) {
 				return
@@ -179,11 +185,12 @@ func TestTradingPagesEscape(t *testing.T) {
 	const odd = `"><script>alert(1)</script>`
 	var out bytes.Buffer
 	row := func(yield func(pages.TradingRow) bool) { yield(pages.TradingRow{ID: odd, Live: true}) }
-	err := pages.Trading(&out, pages.TradingData{Layout: pages.Layout{CSRF: odd}, Account: odd, Name: odd, Create: odd, Show: odd, Revoke: odd, Tokens: row})
+	err := pages.Trading(&out, pages.TradingData{Layout: pages.Layout{CSRF: odd}, Account: odd, Name: odd, Create: odd, Show: odd, Revoke: odd, Any: true, Tokens: row})
 	if err != nil {
 		t.Fatal(err)
 	}
 	out.Write(pages.TradingToken(pages.TradingTokenData{Account: odd, Value: odd, Back: odd}))
+	out.Write(pages.TradingRevoke(pages.TradingRevokeData{ID: odd, Account: odd, Creator: odd, Revoke: odd, Back: odd}))
 	out.Write(pages.TradingAccounts(pages.TradingAccountsData{Accounts: []pages.TradingAccount{{ID: odd, Name: odd, Page: odd}}}))
 	if strings.Contains(out.String(), "<script>") {
 		t.Errorf("%s", out.String())

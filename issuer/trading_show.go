@@ -57,7 +57,7 @@ func (i *Issuer) showTrading(x *exchange, p *person, f form) (response, error) {
 		return response{}, fmt.Errorf("show trading token: %w", err)
 	}
 	return pageResponse(http.StatusOK, pages.TradingToken(pages.TradingTokenData{
-		Layout: i.layoutFor("API Access Tokens", p), Account: d.account.ID, Value: raw,
+		Layout: i.layoutIn(p, pages.SectionAccessTokens), Account: d.account.ID, Value: raw,
 		Created: shared.Created, Expires: shared.Expires, Back: i.tradingPage(d.account.ID),
 	})), nil
 }

@@ -84,11 +84,15 @@ type Client struct {
 	ID          string
 	Name        string
 	Description string
-	Owner       string   // the user who registered it; empty: an operator
-	Public      bool     // it has no secret and must use PKCE (RFC 6749 §2.1, RFC 7636)
-	Exchange    bool     // an app of the access code exchange: no OAuth endpoint serves it
-	SecretHash  string   // empty: cannot authenticate
-	MaxScopes   []string // the most that the client may ever carry
+	Owner       string // the user who registered it; empty: an operator
+	Public      bool   // it has no secret and must use PKCE (RFC 6749 §2.1, RFC 7636)
+	Exchange    bool   // an app of the access code exchange: no OAuth endpoint serves it
+	SecretHash  string // empty: cannot authenticate
+	// OldSecretHash is that of the secret before, as made by token.HashSecret, which is
+	// good until OldSecretUntil; empty: there is none.
+	OldSecretHash  string
+	OldSecretUntil time.Time
+	MaxScopes      []string // the most that the client may ever carry
 	// RedirectURIs are compared as strings (RFC 6749 §3.1.2.2), but for the port of
 	// those that lead to a loopback address (RFC 8252 §7.3).
 	RedirectURIs  []string
@@ -99,6 +103,33 @@ type Client struct {
 	Epoch         int64
 	Rights        int64
 	Created       time.Time
+}
+
+// MaxSecretOverlap is the longest that a secret may be good beside the one that
+// replaced it.
+const MaxSecretOverlap = 7 * 24 * time.Hour
+
+// ReplaceSecret gives a client another secret. The one before is good for so much
+// longer, and the one before that no more: a client has two at most.
+func (c *Client) ReplaceSecret(hash string, now time.Time, overlap time.Duration) {
+	before := c.SecretHash
+	c.EndOldSecret()
+	if before != "" && overlap > 0 {
+		c.OldSecretHash, c.OldSecretUntil = before, now.Add(overlap)
+	}
+	c.SecretHash = hash
+}
+
+// EndOldSecret ends what is left of the time of a secret that was replaced.
+func (c *Client) EndOldSecret() { c.OldSecretHash, c.OldSecretUntil = "", time.Time{} }
+
+// OldSecret is the hash of the replaced secret that is good at an instant, "" if
+// none is.
+func (c *Client) OldSecret(now time.Time) string {
+	if c.Public || c.Status != Active || !now.Before(c.OldSecretUntil) {
+		return ""
+	}
+	return c.OldSecretHash
 }
 
 // AccountKind tells what an account holds.

@@ -126,6 +126,37 @@ func (s *Secrets) Verify(ctx context.Context, encoded, presented string) (bool, 
 	})
 }
 
+// VerifyEither is Verify for who may have two secrets for a while: it also reports
+// whether the one that fits is the old one. Old is a hash as HashSecret makes them;
+// anything else is no second secret.
+//
+// Whether there is one can't be told from outside: what is presented is held against
+// an old hash in any case, and a failure costs the one computation that it always
+// costs.
+func (s *Secrets) VerifyEither(ctx context.Context, encoded, old, presented string) (fits, byOld bool, err error) {
+	if len(presented) > maxSecretLength {
+		return false, false, nil
+	}
+	there := strings.HasPrefix(old, hmacPrefix)
+	if !there {
+		old = s.keyring.noOldSecret()
+	}
+	fitsOld, err := s.keyring.fitsSecret(old, presented)
+	if err != nil {
+		return false, false, fmt.Errorf("check secret: %w", err)
+	}
+	if fitsOld && there {
+		return true, true, nil
+	}
+	fits, err = s.Verify(ctx, encoded, presented)
+	return fits, false, err
+}
+
+// noOldSecret is a hash that nothing is known to fit.
+func (k *Keyring) noOldSecret() string {
+	return hmacPrefix + k.current().keyID + "$" + base64.RawURLEncoding.EncodeToString(make([]byte, sha256.Size))
+}
+
 // fitsSecret holds a secret against what HashSecret made of one, with whichever
 // root key that was. If that was forgotten, nothing fits.
 func (k *Keyring) fitsSecret(encoded, presented string) (bool, error) {

@@ -77,6 +77,35 @@ func TestEveryFailureCostsOneComputation(t *testing.T) {
 	}
 }
 
+// Who has two secrets fails at the same price as who has one, or as nobody: the time
+// doesn't tell that a secret is being replaced.
+func TestVerifyEitherCostsOneComputationWhateverFails(t *testing.T) {
+	k := fixedKeyring()
+	generated, old := k.HashSecret("right"), k.HashSecret("before")
+	for name, encoded := range map[string]string{"generated": generated, "chosen": chosen("right"), "none": NoSecret("client")} {
+		for _, second := range []string{"", old, chosen("before"), NoSecret("client")} {
+			s, n := counted(0)
+			for round := range 3 {
+				fits, byOld, err := s.VerifyEither(t.Context(), encoded, second, "wrong")
+				if fits || byOld || err != nil || n.Load() != int64(round+1) {
+					t.Errorf("%s, old %q: %v, %v, %v after %d computations", name, second, fits, byOld, err, n.Load())
+				}
+			}
+		}
+	}
+	s, _ := counted(0)
+	for presented, want := range map[string][2]bool{"right": {true, false}, "before": {true, true}, "": {}, strings.Repeat("x", maxSecretLength+1): {}} {
+		if fits, byOld, err := s.VerifyEither(t.Context(), generated, old, presented); [2]bool{fits, byOld} != want || err != nil {
+			t.Errorf("%.10q: %v, %v, %v", presented, fits, byOld, err)
+		}
+	}
+	for _, second := range []string{chosen("before"), "", NoSecret("client")} {
+		if fits, _, err := s.VerifyEither(t.Context(), generated, second, "before"); fits || err != nil {
+			t.Errorf("old %q: %v, %v", second, fits, err)
+		}
+	}
+}
+
 func TestDummyCostsAsMuchAsHashPassword(t *testing.T) {
 	encoded, err := HashPassword("x")
 	if err != nil {

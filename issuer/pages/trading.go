@@ -10,6 +10,7 @@ var (
 	tradingPage         = page("trading.html")
 	tradingTokenPage    = page("trading_token.html")
 	tradingAccountsPage = page("trading_accounts.html")
+	tradingRevokePage   = page("trading_revoke.html")
 )
 
 // TradingData is the page with the tokens of a trading account.
@@ -18,6 +19,8 @@ type TradingData struct {
 
 	Account, Name        string
 	Create, Show, Revoke string // where the forms go
+	Any                  bool   // there are tokens
+	Live                 int    // how many live
 	Tokens               iter.Seq[TradingRow]
 }
 
@@ -30,7 +33,7 @@ type TradingRow struct {
 
 // Trading writes the page as its rows are made. The error is that of the writer.
 func Trading(w io.Writer, d TradingData) error {
-	d.Layout = d.titled("layout.section.access_tokens")
+	d.Layout = d.titled("trading.title")
 	return tradingPage.Execute(w, d)
 }
 
@@ -44,7 +47,26 @@ type TradingTokenData struct {
 }
 
 // TradingToken shows the value of a token.
-func TradingToken(d TradingTokenData) []byte { return write(tradingTokenPage, d) }
+func TradingToken(d TradingTokenData) []byte {
+	d.Layout = d.titled("trading.title")
+	return write(tradingTokenPage, d)
+}
+
+// TradingRevokeData asks whether a token shall be revoked.
+type TradingRevokeData struct {
+	Layout
+
+	ID, Account, Creator string
+	Created, Expires     time.Time
+	Uses                 Uses
+	Revoke, Back         string // where the form goes, and the list
+}
+
+// TradingRevoke asks before the end.
+func TradingRevoke(d TradingRevokeData) []byte {
+	d.Layout = d.titled("trading.revoke")
+	return write(tradingRevokePage, d)
+}
 
 // TradingAccountsData is the choice of accounts.
 type TradingAccountsData struct {
@@ -58,6 +80,6 @@ type TradingAccount struct{ ID, Name, Page string }
 
 // TradingAccounts lists accounts.
 func TradingAccounts(d TradingAccountsData) []byte {
-	d.Layout = d.titled("layout.section.access_tokens")
+	d.Layout = d.titled("trading.title")
 	return write(tradingAccountsPage, d)
 }

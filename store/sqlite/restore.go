@@ -330,6 +330,9 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 	if _, err := t.exec(destroyAll); err != nil {
 		return err
 	}
+	if _, err := t.exec(endOldSecrets); err != nil {
+		return err
+	}
 	if done.Sessions, err = t.exec(deleteSessions); err != nil {
 		return err
 	}
@@ -356,6 +359,10 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 }
 
 const deleteSessions = `DELETE FROM session`
+
+// endOldSecrets ends secrets that the copy knows as replaced, and that may have been
+// ended before their time since.
+const endOldSecrets = `UPDATE client SET old_secret_hash = '', old_secret_until = 0 WHERE old_secret_hash <> ''`
 
 const restoredReason = "restored"
 

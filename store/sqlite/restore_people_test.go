@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -245,5 +247,45 @@ func TestPeopleOfACopyThatIsTheNewestState(t *testing.T) {
 	}
 	if err := present(s, "lives"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A copy may have a secret as replaced that was ended since: it must not be good again.
+func TestRestoreEndsOldSecretsThatMayHaveBeenEnded(t *testing.T) {
+	for _, test := range []struct {
+		choice  Choice
+		changed []Changed
+		left    string
+	}{
+		{Replay, []Changed{{env, "client:ended"}}, "same"}, // the journal knows that nothing became of it
+		{EndAll, nil, ""},
+	} {
+		path := inside(t)
+		s := opened(t, Options{Path: path})
+		put := func(id string, ended bool) {
+			t.Helper()
+			c := store.Client{Environment: env, ID: id, SecretHash: "first", Status: store.Active, Source: store.FromCommand, Created: now}
+			c.ReplaceSecret("second", now, time.Hour)
+			if ended {
+				c.EndOldSecret()
+			}
+			if err := s.Update(t.Context(), func(w store.Writer) error { return w.PutClient(c) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("ended", false)
+		put("same", false)
+		backup, err := s.Backup(t.Context(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put("ended", true)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, _ = restored(t, Restoration{From: backup, Path: path, Choice: test.choice, Changed: test.changed})
+		if got := texts(t, s, `SELECT id FROM client WHERE old_secret_hash <> '' OR old_secret_until <> 0`); strings.Join(got, " ") != test.left {
+			t.Errorf("%s: old secrets of %q, want %q", test.choice, got, test.left)
+		}
 	}
 }

@@ -43,6 +43,10 @@ func (c *Changed) disable(t *tx, done *Restored, at time.Time) error {
 	if kind != string(store.KindClient) {
 		return nil
 	}
+	// Whoever enables it again must not bring back a secret that was ended since.
+	if _, err := t.exec(endOldSecrets+` AND environment = ? AND id = ?`, c.Environment, id); err != nil {
+		return err
+	}
 	// A client that acts for itself is a principal too, and changes with it.
 	_, err = t.exec(`UPDATE principal SET status = 'disabled' WHERE environment = ? AND id = ? AND kind = ?`,
 		c.Environment, id, store.ClientPrincipal)

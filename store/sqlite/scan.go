@@ -24,13 +24,15 @@ func principalInto(p *store.Principal) []any {
 }
 
 const clientColumns = `c.environment, c.id, c.name, c.secret_hash, c.max_scopes, c.status, c.source,
-	c.epoch, c.rights, c.created, c.description, c.owner, c.public, c.exchange, c.redirect_uris, c.pkce_optional, c.state_optional`
+	c.epoch, c.rights, c.created, c.description, c.owner, c.public, c.exchange, c.redirect_uris, c.pkce_optional, c.state_optional,
+	c.old_secret_hash, c.old_secret_until`
 
 func clientInto(c *store.Client) []any {
 	return []any{
 		(*string)(&c.Environment), &c.ID, &c.Name, &c.SecretHash, words{&c.MaxScopes},
 		(*string)(&c.Status), (*string)(&c.Source), &c.Epoch, &c.Rights, instant{&c.Created},
 		&c.Description, &c.Owner, &c.Public, &c.Exchange, words{&c.RedirectURIs}, &c.PKCEOptional, &c.StateOptional,
+		&c.OldSecretHash, instant{&c.OldSecretUntil},
 	}
 }
 

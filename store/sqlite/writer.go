@@ -53,14 +53,16 @@ func (w writer) PutClient(c store.Client) error {
 	}
 	return w.put("client", `INSERT INTO client
 		(environment, id, name, secret_hash, max_scopes, status, source, created,
-			description, owner, public, exchange, redirect_uris, pkce_optional, state_optional)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			description, owner, public, exchange, redirect_uris, pkce_optional, state_optional, old_secret_hash, old_secret_until)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET name = excluded.name, secret_hash = excluded.secret_hash,
 			max_scopes = excluded.max_scopes, status = excluded.status, source = excluded.source, created = excluded.created,
 			description = excluded.description, owner = excluded.owner, public = excluded.public, exchange = excluded.exchange,
-			redirect_uris = excluded.redirect_uris, pkce_optional = excluded.pkce_optional, state_optional = excluded.state_optional`,
+			redirect_uris = excluded.redirect_uris, pkce_optional = excluded.pkce_optional, state_optional = excluded.state_optional,
+			old_secret_hash = excluded.old_secret_hash, old_secret_until = excluded.old_secret_until`,
 		c.Environment, c.ID, c.Name, c.SecretHash, joined(c.MaxScopes), c.Status, c.Source, micros(c.Created),
-		c.Description, c.Owner, c.Public, c.Exchange, joined(c.RedirectURIs), c.PKCEOptional, c.StateOptional)
+		c.Description, c.Owner, c.Public, c.Exchange, joined(c.RedirectURIs), c.PKCEOptional, c.StateOptional,
+		c.OldSecretHash, micros(c.OldSecretUntil))
 }
 
 func (w writer) PutAccount(a store.Account) error {

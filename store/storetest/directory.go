@@ -35,6 +35,7 @@ var directoryCases = []testCase{
 		c.Description, c.Owner, c.Public, c.Exchange = "Überweist & zählt", ann, true, true
 		c.RedirectURIs = []string{"https://app.example/cb?a=b%20c", "http://127.0.0.1/cb", "com.example.app:/cb"}
 		c.PKCEOptional, c.StateOptional = true, true
+		c.OldSecretHash, c.OldSecretUntil = "s1", now.Add(time.Hour)
 		read := func() (got store.Client) {
 			w.view(func(r store.Reader) (err error) {
 				if got, err = r.Client(env, c.ID); err != nil {
@@ -60,6 +61,7 @@ var directoryCases = []testCase{
 		for _, change := range []func(){
 			func() { c.Public = false }, func() { c.Exchange = false }, func() { c.PKCEOptional = false }, func() { c.StateOptional = false },
 			func() { c.Owner, c.Description = "", "" }, func() { c.RedirectURIs = c.RedirectURIs[1:2] }, func() { c.RedirectURIs = nil },
+			func() { c.ReplaceSecret("s3", now, time.Minute) }, func() { c.EndOldSecret() },
 		} {
 			change()
 			w.update(func(x store.Writer) error { return x.PutClient(c) })

@@ -1,0 +1,14 @@
+package pages
+
+// Problem is what is wrong with a field, as a text of the catalogue.
+type Problem struct {
+	id     string
+	values []any
+}
+
+// NewProblem is the problem with this text; the pairs are names and values that
+// stand in it.
+func NewProblem(id string, pairs ...any) Problem { return Problem{id, pairs} }
+
+// Says is the text.
+func (p Problem) Says() string { return text(english, p.id, p.values...) }
