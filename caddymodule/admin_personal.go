@@ -244,7 +244,7 @@ func newestPersonal(ctx context.Context, tx store.Reader, env store.Environment,
 
 // personalOf shows the token of a grant; none if it was deleted already.
 func personalOf(tx store.Reader, g *store.Grant, now time.Time) (shown []personalToken, err error) {
-	standing, err := standingOf(tx, g)
+	standing, err := token.StandingOf(tx, g)
 	if err != nil {
 		return nil, err
 	}
