@@ -14,9 +14,10 @@ import (
 // What is hashed or signed begins with what it is: nothing of one kind can be
 // taken for another. A change of the encoding is a new version here.
 const (
-	rowDomain  = "caddy-bearer audit row v1\x00"
-	sealDomain = "caddy-bearer audit seal v1\x00"
-	headDomain = "caddy-bearer audit head v1\x00"
+	rowDomain   = "caddy-bearer audit row v1\x00"
+	aboutDomain = "caddy-bearer audit row v2\x00" // of a row that has a subject
+	sealDomain  = "caddy-bearer audit seal v1\x00"
+	headDomain  = "caddy-bearer audit head v1\x00"
 )
 
 // checkSize is how many bytes of each row's hash a seal keeps. They only tell
@@ -40,9 +41,14 @@ func appendInstant(b []byte, t time.Time) []byte {
 	return appendNumber(b, t.UnixMicro())
 }
 
-// appendRow writes the one encoding of a row: every column, in this order.
+// appendRow writes the one encoding of a row: every column, in this order. A row
+// without a subject is written as it was before there were any.
 func appendRow(b []byte, row *store.AuditRow) []byte {
-	b = append(b, rowDomain...)
+	if row.Subject == "" {
+		b = append(b, rowDomain...)
+	} else {
+		b = appendText(append(b, aboutDomain...), row.Subject)
+	}
 	b = appendNumber(b, row.Sequence)
 	b = appendInstant(b, row.At)
 	b = appendNumber(b, row.Count)

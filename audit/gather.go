@@ -35,8 +35,8 @@ type Gatherer struct {
 
 // kind is what events that are counted together have in common.
 type kind struct {
-	environment                                     store.Environment
-	actor, action, target, outcome, reason, address string
+	environment                                              store.Environment
+	actor, action, target, subject, outcome, reason, address string
 }
 
 // NewGatherer returns an empty Gatherer.
@@ -57,7 +57,7 @@ const outcomeOK = "ok"
 
 func (g *Gatherer) add(e store.Event, limited bool) {
 	e.Count = max(e.Count, 1)
-	k := kind{e.Environment, e.Actor, e.Action, e.Target, e.Outcome, e.Reason, e.Address}
+	k := kind{e.Environment, e.Actor, e.Action, e.Target, e.Subject, e.Outcome, e.Reason, e.Address}
 	if i, known := g.kinds[k]; known {
 		g.events[i].Count += e.Count
 		return

@@ -54,6 +54,8 @@ func TestTamperedTrailIsFoundOut(t *testing.T) {
 		"row and its check changed":     {[]string{"UPDATE audit SET actor = 'x' WHERE sequence = 3", "UPDATE audit_seal SET checks = zeroblob(20) WHERE last = 5"}, RowChanged, 1},
 		"first row changed":             {[]string{"UPDATE audit SET count = 2 WHERE sequence = 1"}, RowChanged, 1},
 		"last sealed row changed":       {[]string{"UPDATE audit SET count = 2 WHERE sequence = 10"}, RowChanged, 10},
+		"subject taken away":            {[]string{"UPDATE audit SET subject = '' WHERE sequence = 2"}, RowChanged, 2},
+		"subject given":                 {[]string{"UPDATE audit SET subject = 'user:ann' WHERE sequence = 3"}, RowChanged, 3},
 		"seal deleted":                  {[]string{"DELETE FROM audit_seal WHERE last = 8"}, SealMissing, 6},
 		"first seal deleted":            {[]string{"DELETE FROM audit_seal WHERE last = 5"}, SealMissing, 1},
 		"seal: first":                   {[]string{"UPDATE audit_seal SET first = 5 WHERE last = 8"}, SealChanged, 8},
@@ -71,7 +73,7 @@ func TestTamperedTrailIsFoundOut(t *testing.T) {
 	}
 	for column, value := range map[string]string{
 		"environment": "'production'", "at": "at + 1", "actor": "'client:other'", "action": "'token.revoke'", "target": "'grant:0'",
-		"outcome": "'reused'", "reason": "''", "address": "'192.0.2.2'", "request_id": "'s'", "count": "2",
+		"outcome": "'reused'", "reason": "''", "address": "'192.0.2.2'", "request_id": "'s'", "count": "2", "subject": "'user:bob'",
 	} {
 		tests["row: "+column] = test{[]string{"UPDATE audit SET " + column + " = " + value + " WHERE sequence = 8"}, RowChanged, 8}
 	}
@@ -222,6 +224,7 @@ func TestEncodingIsUnambiguous(t *testing.T) {
 		{Event: store.Event{Environment: "ab"}}, {Event: store.Event{Environment: "a", Actor: "b"}}, {Event: store.Event{Actor: "ab"}},
 		{Event: store.Event{Action: "ab"}}, {Event: store.Event{Target: "ab"}}, {Event: store.Event{Outcome: "ab"}},
 		{Event: store.Event{Reason: "ab"}}, {Event: store.Event{Address: "ab"}}, {Event: store.Event{RequestID: "ab"}},
+		{Event: store.Event{Subject: "ab"}}, {Event: store.Event{Subject: "a", Environment: "b"}},
 		{Event: store.Event{Actor: "a\x00\x00\x00\x00\x00\x00\x00\x01b"}},
 	} {
 		sum := RowHash(&row)
@@ -246,5 +249,9 @@ func TestEncodingStays(t *testing.T) {
 	const want = "88845d283ece843983d2473ae386f793a1bfa4f44a96f96b38064d9fa98518b3 6347b92fbeb072a7e3d09efbc8451ad8dea949f3a470b83b61e656979ecd3d49"
 	if got != want {
 		t.Errorf("got %s", got)
+	}
+	row.Subject = "user:ann"
+	if got := fmt.Sprintf("%x", RowHash(&row)); got != "f63eb2a1d77380d0bc1fb552b478d90cb182a17d8488aaa0db4815d572cd71f2" {
+		t.Errorf("with a subject: got %s", got)
 	}
 }

@@ -70,8 +70,12 @@ func (w *world) add(n int) {
 	w.must(w.store.Update(context.Background(), func(tx store.Writer) error {
 		for range n {
 			w.rows++
+			subject := ""
+			if w.rows%2 == 0 {
+				subject = "user:ann"
+			}
 			err := tx.Record(store.Event{
-				Environment: store.Sandbox, At: now.Add(time.Duration(w.rows) * time.Second),
+				Environment: store.Sandbox, At: now.Add(time.Duration(w.rows) * time.Second), Subject: subject,
 				Actor: "client:bot", Action: "token.renew", Target: fmt.Sprint("grant:", w.rows), Outcome: "ok",
 				Reason: "because", Address: "192.0.2.1", RequestID: "r", Count: 1,
 			})

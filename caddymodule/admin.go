@@ -208,6 +208,10 @@ func (c *adminCall) change(action, target, reason string, do func(*change) error
 		}
 		event := c.event(action, target)
 		event.Environment, event.At, event.Reason = c.env, now, made.reason
+		var err error
+		if event.Subject, err = subjectOf(tx, c.env, target); err != nil {
+			return err
+		}
 		return tx.Record(event)
 	})
 	if err == nil {

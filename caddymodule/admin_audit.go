@@ -36,6 +36,7 @@ type auditEvent struct {
 	Actor       string            `json:"actor"`
 	Action      string            `json:"action"`
 	Target      string            `json:"target"`
+	Subject     string            `json:"subject,omitzero"` // whom it concerns besides the actor
 	Outcome     string            `json:"outcome"`
 	Count       int64             `json:"count"` // how many alike it stands for
 	Reason      string            `json:"reason,omitzero"`
@@ -47,7 +48,7 @@ type auditEvent struct {
 func shownEvent(row *store.AuditRow) auditEvent {
 	return auditEvent{
 		Sequence: row.Sequence, Environment: row.Environment, At: row.At,
-		Actor: row.Actor, Action: row.Action, Target: row.Target, Outcome: row.Outcome,
+		Actor: row.Actor, Action: row.Action, Target: row.Target, Subject: row.Subject, Outcome: row.Outcome,
 		Count: row.Count, Reason: row.Reason, Address: row.Address, RequestID: row.RequestID,
 	}
 }

@@ -3,10 +3,10 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // grant is who allowed whom what, as the admin API shows it.
@@ -133,7 +133,7 @@ func (c *adminCall) findGrant(tx store.Reader, id string) (store.Grant, error) {
 }
 
 func shownGrant(tx store.Reader, g *store.Grant, now time.Time) (grant, error) {
-	standing, err := standingOf(tx, g)
+	standing, err := token.StandingOf(tx, g)
 	return grant{
 		ID: g.ID, Principal: g.Principal, Client: g.Client, Scopes: g.Scopes, Accounts: g.Accounts,
 		Status: grantStatus(&standing, now), Created: g.Created, Expires: g.Expires, Revoked: g.Revoked, Reason: g.Reason,
@@ -168,34 +168,3 @@ func tokenStatus(t *store.Token, grant string, now time.Time) string {
 }
 
 func past(expires, now time.Time) bool { return !expires.IsZero() && !now.Before(expires) }
-
-// standingOf reads what a grant stands on now.
-func standingOf(tx store.Reader, g *store.Grant) (store.Standing, error) {
-	var errs [3]error
-	s := store.Standing{Grant: *g}
-	s.Principal, errs[0] = tx.Principal(g.Environment, g.Principal)
-	s.Client, errs[1] = tx.Client(g.Environment, g.Client)
-	errs[2] = addStandpoints(tx, &s)
-	return s, errors.Join(errs[:]...)
-}
-
-// addStandpoints reads the grant's accounts, as far as they are open to it.
-func addStandpoints(tx store.Reader, s *store.Standing) error {
-	g := &s.Grant
-	bindings, err := tx.Bindings(g.Environment, g.Principal)
-	if err != nil {
-		return err
-	}
-	for _, id := range g.Accounts {
-		account, err := tx.Account(g.Environment, id)
-		if err != nil {
-			return err
-		}
-		s.AccountEpoch = max(s.AccountEpoch, account.Epoch)
-		at := slices.IndexFunc(bindings, func(b store.Binding) bool { return b.Account == id })
-		if at >= 0 && account.Status == store.Active {
-			s.Accounts = append(s.Accounts, store.Standpoint{Account: account, Binding: bindings[at]})
-		}
-	}
-	return nil
-}

@@ -110,6 +110,7 @@ func (tx *change) endShared(c *adminCall, known []knownToken, keep bool) error {
 			return err
 		}
 		event.Environment, event.At, event.Reason = tx.env, tx.now, tx.reason
+		event.Subject = store.AccountWord(known[i].Account)
 		if err := tx.Record(event); err != nil {
 			return err
 		}
@@ -177,7 +178,7 @@ func (c *adminCall) revokeUser(user, reason string, keep bool) (any, error) {
 			return err
 		}
 		event := c.event("principal.revoke", "principal:"+user)
-		event.Environment, event.At, event.Reason = c.env, now, reason
+		event.Environment, event.At, event.Reason, event.Subject = c.env, now, reason, store.UserWord(user)
 		return tx.Record(event)
 	})
 	if err != nil {

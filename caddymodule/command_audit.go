@@ -92,9 +92,9 @@ func parseInstant(text string, now time.Time) (time.Time, error) {
 }
 
 func printEvents(t *table, answer *map[string][]auditEvent) {
-	t.row("ROW", "TIME", "ACTOR", "ACTION", "TARGET", "OUTCOME", "COUNT", "ADDRESS", "REASON")
+	t.row("ROW", "TIME", "ACTOR", "ACTION", "TARGET", "SUBJECT", "OUTCOME", "COUNT", "ADDRESS", "REASON")
 	for _, e := range (*answer)["events"] {
-		t.row(e.Sequence, e.At, e.Actor, e.Action, e.Target, e.Outcome, e.Count, e.Address, e.Reason)
+		t.row(e.Sequence, e.At, e.Actor, e.Action, e.Target, e.Subject, e.Outcome, e.Count, e.Address, e.Reason)
 	}
 }
 

@@ -245,7 +245,11 @@ func declaredChange(tx *change, kind store.Kind, id string) error {
 // recordDeclared leaves a line in the audit trail for what the configuration
 // changes.
 func (tx *change) recordDeclared(action, target string) error {
+	whose, err := subjectOf(tx, tx.env, target)
+	if err != nil {
+		return err
+	}
 	return tx.Record(store.Event{
-		Environment: tx.env, At: tx.now, Actor: "config", Action: action, Target: target, Outcome: "ok", Reason: tx.reason,
+		Environment: tx.env, At: tx.now, Actor: "config", Action: action, Target: target, Subject: whose, Outcome: "ok", Reason: tx.reason,
 	})
 }

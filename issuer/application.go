@@ -29,7 +29,7 @@ var errNoApplication error = &oauthError{
 
 // applications lists what a user has registered, those that have ended last.
 func (i *Issuer) applications(x *exchange, p *person) (response, error) {
-	data := pages.ApplicationsData{Layout: i.wideIn(p, pages.SectionApplications)}
+	data := pages.ApplicationsData{Layout: i.layoutIn(p, pages.SectionApplications)}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		r, err := i.rightsOf(tx, p.user.ID)
 		if err != nil {
@@ -47,13 +47,6 @@ func (i *Issuer) applications(x *exchange, p *person) (response, error) {
 		return response{}, fmt.Errorf("list applications: %w", err)
 	}
 	return pageResponse(http.StatusOK, pages.Applications(data)), nil
-}
-
-// wideIn is layoutIn a page that needs room.
-func (i *Issuer) wideIn(p *person, section pages.Section) pages.Layout {
-	l := i.layoutIn(p, section)
-	l.Wide = true
-	return l
 }
 
 func shownApplication(c *store.Client) pages.Application {
@@ -88,7 +81,7 @@ func (i *Issuer) newApplication(x *exchange, p *person) (response, error) {
 // is.
 func (i *Issuer) newApplicationPage(p *person, r *rights, status int, before form, problems map[string]pages.Problem) response {
 	return pageResponse(status, pages.NewApplication(pages.NewApplicationData{
-		Layout: i.wideIn(p, pages.SectionApplications), Form: typedApplication(before, problems),
+		Layout: i.layoutIn(p, pages.SectionApplications), Form: typedApplication(before, problems),
 		Scopes: i.scopeChoices(before, r.user.MaxScopes), PKCEOptional: before["pkce_optional"] != "",
 	}))
 }
@@ -207,7 +200,7 @@ func isLabel(s string, most int) bool {
 // secretPage shows what a program needs, and the secret for the only time.
 func (i *Issuer) secretPage(x *exchange, p *person, status int, c *store.Client, secret string) response {
 	data := pages.ApplicationSecretData{
-		Layout: i.wideIn(p, pages.SectionApplications), Application: shownApplication(c), Settings: i.settingsOf(c, secret),
+		Layout: i.layoutIn(p, pages.SectionApplications), Application: shownApplication(c), Settings: i.settingsOf(c, secret),
 	}
 	if c.OldSecret(x.now) != "" {
 		data.OldUntil = c.OldSecretUntil

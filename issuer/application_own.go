@@ -24,7 +24,7 @@ func (i *Issuer) ownApplication(x *exchange, p *person) (response, error) {
 
 // ownApplicationPage shows one, with what is wrong with a form, if anything was sent.
 func (i *Issuer) ownApplicationPage(x *exchange, p *person, status int, tried *pages.ApplicationForm) (response, error) {
-	data := pages.ApplicationData{Layout: i.wideIn(p, pages.SectionApplications)}
+	data := pages.ApplicationData{Layout: i.layoutIn(p, pages.SectionApplications)}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
 		c, err := i.findOwn(tx, p, x.PathValue("id"))
 		if err != nil {

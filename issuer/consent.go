@@ -187,7 +187,7 @@ func (i *Issuer) shownScopes(names []string) []pages.ConsentScope {
 				s.Includes = append(s.Includes, included.Title)
 			}
 		}
-		s.Risk = pages.ConsentRisk(s.risk.String())
+		s.Risk = pages.Risk(s.risk.String())
 		all = append(all, s)
 	}
 	slices.SortStableFunc(all, func(a, b shown) int { return int(b.risk) - int(a.risk) })
@@ -212,9 +212,9 @@ func scopeReach(p *policy.Policy, name string, seen []string) []string {
 }
 
 // lacking are the risks that none of the scopes has.
-func lacking(scopes []pages.ConsentScope) []pages.ConsentRisk {
-	var lacks []pages.ConsentRisk
-	for _, risk := range []pages.ConsentRisk{pages.ConsentWithdraws, pages.ConsentTrades, pages.ConsentActsOnOthers} {
+func lacking(scopes []pages.ConsentScope) []pages.Risk {
+	var lacks []pages.Risk
+	for _, risk := range []pages.Risk{pages.Withdraws, pages.Trades, pages.ActsOnOthers} {
 		if !slices.ContainsFunc(scopes, func(s pages.ConsentScope) bool { return s.Risk == risk }) {
 			lacks = append(lacks, risk)
 		}

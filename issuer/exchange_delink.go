@@ -10,6 +10,22 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
+// actionDelink is the end of a connection in the audit trail, whoever ends it.
+const actionDelink = "connection.delink"
+
+// endGrant revokes a grant. When it returns, all that was made from it is dead and
+// its streams are cut. Who asks for this and hangs up wants it all the same.
+func (i *Issuer) endGrant(x *exchange, id, reason string, event store.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
+	defer cancel()
+	x.grant = id
+	_, err := i.authority.Revoke(ctx, store.Revocation{Kind: store.KindGrant, Target: id, Reason: reason}, event)
+	if err != nil {
+		return fmt.Errorf("%s: %w", event.Action, err)
+	}
+	return nil
+}
+
 // delinkUser ends a connection for the app that holds it: its token, and the
 // secrets of app and user, must belong to it. When it answers, the token is dead
 // and its streams are cut.
@@ -45,12 +61,8 @@ func (i *Issuer) delinkUser(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	x.grant = connection
-	_, err = i.authority.Revoke(ctx,
-		store.Revocation{Kind: store.KindGrant, Target: connection, Reason: "delinked by the app"},
-		x.event(i.environment, "connection.delink", "grant:"+connection))
-	if err != nil {
-		return response{}, fmt.Errorf("delink: %w", err)
+	if err := i.endGrant(x, connection, "delinked by the app", x.event(i.environment, actionDelink, "grant:"+connection)); err != nil {
+		return response{}, err
 	}
 	return jsonResponse(http.StatusOK, struct {
 		Success bool `json:"success"`

@@ -140,6 +140,15 @@ func endpoints() []endpoint {
 				b.do(alice.form(pathStaticTokens, "label", "Reports")).success(b)
 				return alice.form(pathStaticTokens + "/" + b.newestTokenOf("alice") + "/revoke")
 			}},
+		{pattern: pathConnectedApps, methods: readOnly, speaks: speaksPage,
+			good: func(b *bank) call { return b.sessionOf("alice").get(pathConnectedApps) }},
+		{pattern: pathDisconnect, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call {
+				alice := b.sessionOf("alice")
+				return alice.form(disconnectPath(alice.connected(appKey)["connectionID"]))
+			}},
+		{pattern: pathActivity, methods: readOnly, speaks: speaksPage,
+			good: func(b *bank) call { return b.sessionOf("alice").get(pathActivity) }},
 		{pattern: pathTradingToken, methods: postOnly, takes: takesForm, needs: []string{"grant_type", "refresh_token"}, scopes: true,
 			good: func(b *bank) call { return tradingCall(b.trader("alice").newShared("T1").raw) }},
 		{pattern: pathTradingTokens, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "account"},

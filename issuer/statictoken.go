@@ -31,7 +31,7 @@ func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before for
 		return response{}, err
 	}
 	return pageResponse(status, pages.StaticTokens(pages.StaticTokensData{
-		Layout: i.wideIn(p, pages.SectionUserTokens), Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),
+		Layout: i.layoutIn(p, pages.SectionUserTokens), Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),
 		Tokens: listed, Label: before["label"], Problem: problem,
 	})), nil
 }

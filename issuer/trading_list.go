@@ -57,7 +57,7 @@ func (i *Issuer) listTrading(x *exchange, p *person) (response, error) {
 		return response{}, err
 	}
 	data := pages.TradingData{
-		Layout: i.wideIn(p, pages.SectionAccessTokens), Account: account, Name: d.account.Name,
+		Layout: i.layoutIn(p, pages.SectionAccessTokens), Account: account, Name: d.account.Name,
 		Create: i.tradingPage(account), Show: i.base + tradingPath(pathTradingShow, account),
 		Revoke: i.base + tradingPath(pathTradingRevoke, account),
 		Any:    len(tokens) > 0, Live: countLive(tokens), Tokens: tradingRows(tokens),

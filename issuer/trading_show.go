@@ -45,9 +45,9 @@ func (i *Issuer) showTrading(x *exchange, p *person, f form) (response, error) {
 		if err := i.mayShow(&shared, &grant, &d); err != nil {
 			return err
 		}
-		return errors.Join(
-			tx.MarkShown(i.environment, shared.ID, p.user.ID, x.now),
-			tx.Record(i.personEvent(x, "token.show", "token:"+shared.ID)))
+		shown := i.personEvent(x, "token.show", "token:"+shared.ID)
+		shown.Subject = store.AccountWord(d.account.ID)
+		return errors.Join(tx.MarkShown(i.environment, shared.ID, p.user.ID, x.now), tx.Record(shown))
 	})
 	if err != nil {
 		return response{}, err

@@ -31,4 +31,16 @@ type AuditFilter struct {
 	Since                          time.Time // not before
 	Until                          time.Time // before
 	Limit                          int
+
+	// User narrows to what concerns a user, by its id: what it did and what was done
+	// to it, in this environment. Accounts adds what was done to these.
+	User     string
+	Accounts []string
+	Actions  []string // one of these
+	Refused  bool     // whatever has another outcome than ok
+	Before   int64    // only rows with a lower sequence
 }
+
+// UserWord and AccountWord name a user and an account in the audit trail.
+func UserWord(id string) string    { return string(User) + ":" + id }
+func AccountWord(id string) string { return string(AccountPrincipal) + ":" + id }

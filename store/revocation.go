@@ -43,9 +43,14 @@ type Event struct {
 	Actor       string // who did it, as kind:id (client:demo-client, operator:admin)
 	Action      string // dotted, as in code.redeem, grant.revoke
 	Target      string // what it was done to, as kind:id
-	Outcome     string // ok, or why it was refused
-	Reason      string // in the words of whoever did it
-	Address     string // of the client, where one called over the network
-	RequestID   string
-	Count       int64 // how many alike it stands for; the store takes less than 1 for 1
+	// Subject is whom it concerns besides the actor: the user or the account whose
+	// thing it was done to, as user:id or account:id. Empty: nobody else, or nobody
+	// who could look. Flows fill it in where a grant is made by somebody else, where
+	// something is revoked, and where a code or token is misused.
+	Subject   string
+	Outcome   string // ok, or why it was refused
+	Reason    string // in the words of whoever did it
+	Address   string // of the client, where one called over the network
+	RequestID string
+	Count     int64 // how many alike it stands for; the store takes less than 1 for 1
 }

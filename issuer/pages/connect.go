@@ -7,7 +7,7 @@ type Choice struct {
 	Name     string // of the field
 	Title    string
 	About    string
-	Risk     string // of a scope: read, trade, withdraw or admin
+	Risk     Risk   // of a scope
 	Includes string // of a scope: titles of what it includes
 	Ticked   bool
 }

@@ -20,23 +20,12 @@ const (
 	ToApp     Leads = "app"     // an app that has a scheme of its own
 )
 
-// ConsentRisk is the worst that a right can do.
-type ConsentRisk string
-
-// The risks, as policies call them.
-const (
-	ConsentReads        ConsentRisk = "read"
-	ConsentTrades       ConsentRisk = "trade"
-	ConsentWithdraws    ConsentRisk = "withdraw"
-	ConsentActsOnOthers ConsentRisk = "admin"
-)
-
 // ConsentScope is one right in words.
 type ConsentScope struct {
 	Name     string
 	Title    string
-	Risk     ConsentRisk // whatever else it includes taken into account
-	Includes []string    // titles
+	Risk     Risk     // whatever else it includes taken into account
+	Includes []string // titles
 }
 
 // ConsentAccount is an account that may be ticked.
@@ -76,13 +65,13 @@ type ConsentData struct {
 	Destination string // where the person is sent afterwards
 	Leads       Leads
 	Scopes      []ConsentScope
-	Lacks       []ConsentRisk // that none of the scopes has
+	Lacks       []Risk // that none of the scopes has
 	Accounts    []ConsentAccount
 	Durations   []ConsentDuration
 	Problem     ConsentProblem // empty: none
 }
 
-var consentPage = page("consent.html")
+var consentPage = page("consent.html", "risk.html")
 
 // Consent asks a person to allow an app access, or not.
 func Consent(d ConsentData) []byte {

@@ -28,6 +28,9 @@ func completed(e, known store.Event) store.Event {
 	e.Action = cmp.Or(e.Action, known.Action)
 	e.Target = cmp.Or(e.Target, known.Target)
 	e.Reason = cmp.Or(e.Reason, known.Reason)
+	if e.Subject = cmp.Or(e.Subject, known.Subject); e.Subject == e.Actor {
+		e.Subject = ""
+	}
 	if e.Outcome == "" || known.Outcome != outcomeOK {
 		e.Outcome = known.Outcome
 	}
@@ -37,9 +40,9 @@ func completed(e, known store.Event) store.Event {
 // record adds a line to the audit trail, which only ever grows.
 func (t *tx) record(e store.Event) error {
 	_, err := t.exec(`INSERT INTO audit (environment, at, actor, action, target, outcome,
-		reason, address, request_id, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		reason, address, request_id, count, subject) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.Environment, micros(e.At), e.Actor, e.Action, e.Target, e.Outcome,
-		e.Reason, e.Address, e.RequestID, max(e.Count, 1))
+		e.Reason, e.Address, e.RequestID, max(e.Count, 1), e.Subject)
 	return err
 }
 

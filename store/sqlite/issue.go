@@ -23,11 +23,12 @@ func (t *tx) issue(req *store.Issue) (store.Standing, error) {
 	if err != nil {
 		return store.Standing{}, err
 	}
-	return st, t.recordIssue(req, st.Grant.ID)
+	return st, t.recordIssue(req, &st)
 }
 
-func (t *tx) recordIssue(req *store.Issue, grant string) error {
-	event := flow(req.Grant.Environment, req.Grant.Created, "", "grant.issue", grant, outcomeOK)
+func (t *tx) recordIssue(req *store.Issue, st *store.Standing) error {
+	event := flow(req.Grant.Environment, req.Grant.Created, "", "grant.issue", st.Grant.ID, outcomeOK)
+	event.Subject = subjectOf(&st.Principal)
 	return t.record(completed(req.Event, event))
 }
 

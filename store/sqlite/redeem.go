@@ -53,9 +53,9 @@ func (t *tx) redeem(req *store.Redeem) (store.Standing, error) {
 	}
 	switch {
 	case st.Client.ID != req.Client:
-		return store.Standing{}, t.settle(t.redeemEvent(req, grant, outcomeOtherClient), store.ErrOtherClient)
+		return store.Standing{}, t.settle(t.redeemEvent(req, grant, outcomeOtherClient, &st.Principal), store.ErrOtherClient)
 	case !same(challenge, req.Challenge), redirectURI != req.RedirectURI, req.Grant != "" && grant != req.Grant:
-		return store.Standing{}, t.settle(t.burn(req, grant), store.ErrMismatch)
+		return store.Standing{}, t.settle(t.burn(req, &st), store.ErrMismatch)
 	case !req.Now.Before(expires), ended(st.Grant.Expires, req.Now):
 		return store.Standing{}, fmt.Errorf("code: %w", store.ErrExpired)
 	case st.Dead():
@@ -66,28 +66,30 @@ func (t *tx) redeem(req *store.Redeem) (store.Standing, error) {
 			return store.Standing{}, fmt.Errorf("token: %w", err)
 		}
 	}
-	return st, t.redeemEvent(req, grant, outcomeOK)
+	return st, t.redeemEvent(req, grant, outcomeOK, nil)
 }
 
 // same compares in constant time.
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // burn makes a code that was just taken one that nobody has redeemed and nobody can.
-func (t *tx) burn(req *store.Redeem, grant string) error {
+func (t *tx) burn(req *store.Redeem, st *store.Standing) error {
 	_, err := t.exec(`UPDATE code SET used_by = '' WHERE environment = ? AND hash = ?`, req.Environment, req.Code[:])
 	if err != nil {
 		return err
 	}
-	return t.redeemEvent(req, grant, outcomeMismatch)
+	return t.redeemEvent(req, st.Grant.ID, outcomeMismatch, &st.Principal)
 }
 
 // redeemUsed says what a code is that nobody can win any more.
 func (t *tx) redeemUsed(req *store.Redeem) error {
 	var grant, client, usedBy string
 	var used time.Time
-	err := t.get([]any{&grant, &client, instant{&used}, &usedBy},
-		`SELECT o.grant_id, g.client, o.used, o.used_by
+	var whose store.Principal
+	err := t.get([]any{&grant, &client, instant{&used}, &usedBy, (*string)(&whose.Kind), &whose.ID},
+		`SELECT o.grant_id, g.client, o.used, o.used_by, p.kind, p.id
 		FROM code o JOIN grants g ON g.environment = o.environment AND g.id = o.grant_id
+		JOIN principal p ON p.environment = g.environment AND p.id = g.principal
 		WHERE o.environment = ? AND o.hash = ?`, req.Environment, req.Code[:])
 	switch {
 	case err != nil:
@@ -100,11 +102,16 @@ func (t *tx) redeemUsed(req *store.Redeem) error {
 	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, "code_replayed"); err != nil {
 		return err
 	}
-	return t.settle(t.redeemEvent(req, grant, outcomeReplayed), store.ErrReplayed)
+	return t.settle(t.redeemEvent(req, grant, outcomeReplayed, &whose), store.ErrReplayed)
 }
 
-func (t *tx) redeemEvent(req *store.Redeem, grant, outcome string) error {
+// redeemEvent is told whose the code was, if that is to be said: nobody looks at
+// codes that were redeemed as they should be.
+func (t *tx) redeemEvent(req *store.Redeem, grant, outcome string, whose *store.Principal) error {
 	event := flow(req.Environment, req.Now, "client:"+req.Client, "code.redeem", grant, outcome)
+	if whose != nil {
+		event.Subject = subjectOf(whose)
+	}
 	return t.record(completed(req.Event, event))
 }
 

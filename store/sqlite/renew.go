@@ -66,7 +66,7 @@ func (t *tx) rotate(req *store.Renew, r *store.Renewed) error {
 		return err
 	}
 	r.Chain = append(r.Chain, successor)
-	return t.renewEvent(req, token.Grant, outcomeOK)
+	return t.renewEvent(req, token.Grant, outcomeOK, "")
 }
 
 // retry answers a token that was rotated before with the family's head, if the
@@ -99,7 +99,7 @@ func (t *tx) retry(req *store.Renew, r *store.Renewed) error {
 			return err
 		}
 	}
-	return t.renewEvent(req, token.Grant, outcomeRetried)
+	return t.renewEvent(req, token.Grant, outcomeRetried, "")
 }
 
 // reuse kills the family of a token that came back.
@@ -108,7 +108,7 @@ func (t *tx) reuse(req *store.Renew, r *store.Renewed) error {
 	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, "refresh_reused"); err != nil {
 		return err
 	}
-	return t.settle(t.renewEvent(req, grant, outcomeReused), store.ErrReused)
+	return t.settle(t.renewEvent(req, grant, outcomeReused, subjectOf(&r.Standing.Principal)), store.ErrReused)
 }
 
 // follow extends the chain from its first token to the family's head. A loop is
@@ -124,7 +124,8 @@ func (t *tx) follow(r *store.Renewed) error {
 	return nil
 }
 
-func (t *tx) renewEvent(req *store.Renew, grant, outcome string) error {
+func (t *tx) renewEvent(req *store.Renew, grant, outcome, subject string) error {
 	event := flow(req.Environment, req.Now, "client:"+req.Client, "token.renew", grant, outcome)
+	event.Subject = subject
 	return t.record(completed(req.Event, event))
 }

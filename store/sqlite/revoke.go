@@ -30,9 +30,13 @@ func (s *Store) Revoke(ctx context.Context, rev store.Revocation, event store.Ev
 		if err != nil || !fresh {
 			return done, err
 		}
+		whose, err := t.concerned(done)
+		if err != nil {
+			return done, err
+		}
 		return done, t.record(completed(event, store.Event{
 			Environment: done.Environment, At: done.At, Action: string(done.Kind) + ".revoke",
-			Target: string(done.Kind) + ":" + done.Target, Outcome: outcomeOK, Reason: done.Reason,
+			Target: string(done.Kind) + ":" + done.Target, Subject: whose, Outcome: outcomeOK, Reason: done.Reason,
 		}))
 	})
 }

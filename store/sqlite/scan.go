@@ -107,12 +107,12 @@ func revocationInto(r *store.Revocation) []any {
 }
 
 const eventColumns = `e.sequence, e.environment, e.at, e.actor, e.action, e.target, e.outcome,
-	e.reason, e.address, e.request_id, e.count`
+	e.reason, e.address, e.request_id, e.count, e.subject`
 
 func eventInto(e *store.AuditRow) []any {
 	return []any{
 		&e.Sequence, (*string)(&e.Environment), instant{&e.At}, &e.Actor, &e.Action, &e.Target, &e.Outcome,
-		&e.Reason, &e.Address, &e.RequestID, &e.Count,
+		&e.Reason, &e.Address, &e.RequestID, &e.Count, &e.Subject,
 	}
 }
 

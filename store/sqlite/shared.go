@@ -99,7 +99,7 @@ func (t *tx) share(req *store.Issue) (store.Standing, error) {
 		st, err = t.newGrant(req)
 	}
 	if err == nil {
-		err = t.recordIssue(req, st.Grant.ID)
+		err = t.recordIssue(req, &st)
 	}
 	if err != nil {
 		return store.Standing{}, err

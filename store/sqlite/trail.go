@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
@@ -14,8 +17,46 @@ import (
 // Audit reads the trail from its end. The unary plus keeps SQLite from an index
 // by environment, for which it would have to sort two lists of all rows.
 func (r reader) Audit(env store.Environment, filter store.AuditFilter) ([]store.AuditRow, error) {
-	query := `SELECT ` + eventColumns + ` FROM audit e WHERE +e.environment IN (?, ?)`
-	args := []any{env, store.Everywhere}
+	if filter.User != "" {
+		return r.concerning(env, &filter)
+	}
+	return r.narrowed("audit e WHERE +e.environment IN (?, ?)", []any{env, store.Everywhere}, &filter)
+}
+
+// concerning reads what concerns a user from one index entry after the other: what
+// the user did, what was done to it, and to each of its accounts. Each is read from
+// its end, so that a page costs as much as it shows.
+func (r reader) concerning(env store.Environment, filter *store.AuditFilter) ([]store.AuditRow, error) {
+	user := store.UserWord(filter.User)
+	rows, err := r.narrowed("audit e INDEXED BY audit_by_user WHERE e.environment = ? AND e.actor = ? AND substr(e.actor, 1, 5) = 'user:'",
+		[]any{env, user}, filter)
+	if err != nil {
+		return nil, err
+	}
+	subjects := []string{user}
+	for _, account := range filter.Accounts {
+		subjects = append(subjects, store.AccountWord(account))
+	}
+	for _, subject := range subjects {
+		more, err := r.narrowed("audit e INDEXED BY audit_by_subject WHERE e.environment = ? AND e.subject = ? AND e.subject <> ''",
+			[]any{env, subject}, filter)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	slices.SortFunc(rows, func(a, b store.AuditRow) int { return cmp.Compare(b.Sequence, a.Sequence) })
+	rows = slices.CompactFunc(rows, func(a, b store.AuditRow) bool { return a.Sequence == b.Sequence })
+	if filter.Limit > 0 {
+		rows = rows[:min(len(rows), filter.Limit)]
+	}
+	return rows, nil
+}
+
+// narrowed reads the rows of a table expression with its condition, newest first, as
+// far as a filter lets them through.
+func (r reader) narrowed(from string, args []any, filter *store.AuditFilter) ([]store.AuditRow, error) {
+	query := `SELECT ` + eventColumns + ` FROM ` + from
 	narrow := func(condition string, arg any) {
 		query += " AND " + condition
 		args = append(args, arg)
@@ -32,6 +73,18 @@ func (r reader) Audit(env store.Environment, filter store.AuditFilter) ([]store.
 	}
 	if !filter.Until.IsZero() {
 		narrow("e.at < ?", micros(filter.Until))
+	}
+	if filter.Before > 0 {
+		narrow("e.sequence < ?", filter.Before)
+	}
+	if filter.Refused {
+		narrow("e.outcome <> ?", outcomeOK)
+	}
+	if len(filter.Actions) > 0 {
+		query += " AND e.action IN (?" + strings.Repeat(", ?", len(filter.Actions)-1) + ")"
+		for _, action := range filter.Actions {
+			args = append(args, action)
+		}
 	}
 	limit := -1 // no limit, to SQLite
 	if filter.Limit > 0 {

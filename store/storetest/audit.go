@@ -61,7 +61,7 @@ var auditCases = []testCase{
 	{"caller's words are kept", func(w *world) {
 		event := store.Event{
 			Environment: env, At: now.Add(time.Second), Actor: "operator:admin", Action: "cut", Target: "client:app (all)",
-			Outcome: "done", Reason: "lost", Address: "192.0.2.1", RequestID: "r1", Count: 7,
+			Subject: "user:bob", Outcome: "done", Reason: "lost", Address: "192.0.2.1", RequestID: "r1", Count: 7,
 		}
 		_, err := w.Revoke(w.ctx, store.Revocation{Environment: env, Kind: store.KindClient, Target: app, At: now}, event)
 		w.must(err)

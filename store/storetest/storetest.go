@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		{"Collect", collectCases},
 		{"Callers", callerCases},
 		{"Audit", auditCases},
+		{"Activity", activityCases},
 		{"Model", modelCases},
 		{"History", historyCases},
 	}
