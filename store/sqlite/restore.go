@@ -51,7 +51,7 @@ type Restoration struct {
 }
 
 // Changed names a record that an operator changed, as in the audit trail:
-// client:ID, principal:ID, account:ID, binding:PRINCIPAL/ACCOUNT.
+// client:ID, principal:ID, account:ID, binding:PRINCIPAL/ACCOUNT, webhook:PRINCIPAL.
 type Changed struct {
 	Environment store.Environment
 	Target      string
@@ -329,6 +329,9 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 		return err
 	}
 	if done.Sessions, err = t.exec(deleteSessions); err != nil {
+		return err
+	}
+	if err := switchAllOff(t, r.At); err != nil {
 		return err
 	}
 	if done.Grants, err = t.exec(`UPDATE grants SET revoked = ?, reason = ? WHERE revoked = 0`, micros(r.At), restoredReason); err != nil {
