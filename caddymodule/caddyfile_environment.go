@@ -22,6 +22,7 @@ import (
 //		login                  local
 //		login                  oidc <url> { … }
 //		trading_tokens         <scope> [<scope>…]
+//		webhooks               { … }
 //		account <id> {
 //			kind bank|trading
 //			name <text>
@@ -68,6 +69,8 @@ import (
 //   - trading_tokens: developers of a trading account may make refresh tokens of the
 //     account, which they share and which carry these scopes at most. Without it
 //     there are none: who takes it away revokes all that there were.
+//   - webhooks: where the webhooks of users may lead beside the public internet, in a
+//     block that is described there (Webhooks.options).
 //   - account: an account that the gated API knows by this id. Its kind is bank
 //     if it is not given.
 //   - service_account: a program that owns accounts. scopes is the most that it
@@ -106,6 +109,7 @@ func (e *Environment) options() []option {
 		text("signing_key", "file <path>", &e.SigningKeyFile),
 		{name: "login", args: "oidc|local [<url>]", read: e.readLogin},
 		list("trading_tokens", "<scope> [<scope>…]", &e.TradingTokens),
+		{name: "webhooks", read: e.readWebhooks},
 		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
 		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
 		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},

@@ -69,6 +69,10 @@ type Environment struct {
 	// were are revoked. Default: none.
 	TradingTokens []string `json:"trading_tokens,omitempty"`
 
+	// Where the webhooks of users may lead beside the public internet, by which they are
+	// told what happens to their tokens. Default: nowhere.
+	Webhooks *Webhooks `json:"webhooks,omitempty"`
+
 	// Accounts, service accounts and clients that the configuration declares.
 	// Commands refuse to edit them. One that disappears from here is disabled,
 	// and everything issued under it is revoked.
@@ -173,7 +177,7 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	if err := e.checkURLs(name); err != nil {
 		return err
 	}
-	if err := errors.Join(e.provisionSigningKey(), e.provisionLogin()); err != nil {
+	if err := errors.Join(e.provisionSigningKey(), e.provisionLogin(), e.provisionWebhooks()); err != nil {
 		return err
 	}
 	for what, life := range map[string]caddy.Duration{

@@ -79,7 +79,7 @@ func (rt *runtime) collect(ctx context.Context, now time.Time) {
 			rt.log.Load().Debug("deleted what is over", zap.String("environment", string(env)),
 				zap.Int("revocations", done.Revocations), zap.Int("tokens", done.Tokens),
 				zap.Int("grants", done.Grants), zap.Int("sessions", done.Sessions),
-				zap.Int("sealed_copies", done.Copies), zap.Bool("more", done.More))
+				zap.Int("sealed_copies", done.Copies), zap.Int("deliveries", done.Deliveries), zap.Bool("more", done.More))
 		}
 		if ctx.Err() != nil {
 			return
@@ -104,6 +104,7 @@ func collectAll(ctx context.Context, c store.Collector, req store.Collect) (stor
 		sum.Grants += done.Grants
 		sum.Sessions += done.Sessions
 		sum.Copies += done.Copies
+		sum.Deliveries += done.Deliveries
 		sum.More = done.More
 		if !done.More {
 			break

@@ -68,12 +68,12 @@ func (c *collector) Collect(context.Context, store.Collect) (store.Collected, er
 }
 
 func TestHousekeepingRoundHasAnEnd(t *testing.T) {
-	endless := &collector{done: store.Collected{Revocations: 1, Tokens: collectLimit, Grants: 2, Sessions: 3, Copies: 4, More: true}}
+	endless := &collector{done: store.Collected{Revocations: 1, Tokens: collectLimit, Grants: 2, Sessions: 3, Copies: 4, Deliveries: 5, More: true}}
 	sum, err := collectAll(context.Background(), endless, store.Collect{})
 	must(t, err)
 	want := store.Collected{
 		Revocations: collectBatches, Tokens: collectBatches * collectLimit, Grants: 2 * collectBatches,
-		Sessions: 3 * collectBatches, Copies: 4 * collectBatches, More: true,
+		Sessions: 3 * collectBatches, Copies: 4 * collectBatches, Deliveries: 5 * collectBatches, More: true,
 	}
 	if endless.asked != collectBatches || sum != want {
 		t.Errorf("%d batches, %+v", endless.asked, sum)

@@ -43,7 +43,7 @@ func (rt *runtime) moveJournal(ctx context.Context, app *App) error {
 func (rt *runtime) note(env store.Environment, action, target string) {
 	kind, _, _ := strings.Cut(target, ":")
 	switch store.Kind(kind) {
-	case store.KindClient, store.KindPrincipal, store.KindAccount, store.KindToken, "binding":
+	case store.KindClient, store.KindPrincipal, store.KindAccount, store.KindToken, "binding", "webhook":
 		rt.journal.Load().Note(env, action, target)
 	}
 }

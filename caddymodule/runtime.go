@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-bearer/caddy-bearer/issuer"
+	"github.com/caddy-bearer/caddy-bearer/notify"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/store/journal"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
@@ -39,6 +40,8 @@ type runtime struct {
 	store    store.Store
 	journal  atomic.Pointer[journal.Journal]
 	root     *token.RootKey
+	notifier *notify.Notifier
+	notified chan struct{} // closed when the notifier has ended
 	// rotatingRoot tells that root is new and the store does not belong to it yet.
 	rotatingRoot bool
 	stopWatch    context.CancelFunc
@@ -144,6 +147,7 @@ func (rt *runtime) retire(app *App) {
 	for env, w := range rt.worlds {
 		if app.Environments[env] == nil {
 			w.issuer.Store(nil)
+			rt.notifier.Configure(env, nil)
 			w.authority.CutAll(token.CauseForbidden)
 		}
 	}
@@ -179,6 +183,11 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 		go rt.keepHouse(watching)
 		go rt.keepUses(watching)
 		go rt.journal.Load().Keep(watching)
+		rt.notified = make(chan struct{})
+		go func() {
+			defer close(rt.notified)
+			rt.notifier.Run(watching)
+		}()
 	}
 	return nil
 }
@@ -208,6 +217,7 @@ func (rt *runtime) openStore(ctx context.Context, app *App) error {
 		return errors.Join(err, st.Close())
 	}
 	rt.store = st
+	rt.notifier = notify.New(st, rt.worlds[store.Production].authority.Now, rt.log.Load)
 	return nil
 }
 
@@ -239,12 +249,14 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 	if err := declare(ctx, rt.store, w.authority, env); err != nil {
 		return err
 	}
+	rt.notifier.Configure(name, env.Webhooks.settings(w.authority.Keyring().WebhookSecret))
 	is, err := issuer.New(issuer.Options{
 		URL: env.Issuer, Authority: w.authority, Store: rt.store, Secrets: w.secrets,
 		Policy:          vocabulary.get,
 		CodeLifetime:    time.Duration(env.CodeLifetime),
 		RefreshLifetime: time.Duration(env.RefreshTokenLifetime),
 		TradingScopes:   env.TradingTokens,
+		Notifier:        rt.notifier,
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
 		Login:   env.Login.provider(),
 		Changed: func(action, target string) { rt.note(name, action, target) },
@@ -313,6 +325,7 @@ func (rt *runtime) Destruct() error {
 	defer rt.applying.Unlock()
 	if rt.stopWatch != nil {
 		rt.stopWatch()
+		<-rt.notified // it has attempts to write down
 	}
 	for _, w := range rt.worlds {
 		w.authority.Close()

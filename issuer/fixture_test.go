@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"go.uber.org/zap"
 
+	"github.com/caddy-bearer/caddy-bearer/notify"
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/store/sqlite"
@@ -105,6 +107,7 @@ type bank struct {
 	policy    *policy.Policy
 	options   Options
 	issuer    *Issuer
+	notifier  *notify.Notifier
 	server    *httptest.Server
 	logger    *zap.Logger
 	clientIP  func(*http.Request) string
@@ -161,8 +164,14 @@ func (b *bank) open(root *token.RootKey) {
 	if err := b.authority.Open(context.Background(), seen, root); err != nil {
 		b.Fatal(err)
 	}
+	b.notifier = notify.New(seen, b.clock.Now, zap.NewNop)
+	b.notifier.Configure(b.env, &notify.Settings{
+		Rules: notify.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Roots: hookRoots(),
+		Secret: b.authority.Keyring().WebhookSecret,
+	})
 	b.options = Options{
-		URL: issuerURL, Authority: b.authority, Store: seen,
+		Notifier: b.notifier,
+		URL:      issuerURL, Authority: b.authority, Store: seen,
 		Secrets: token.NewSecrets(b.authority.Keyring()), Policy: currentPolicy,
 		CodeLifetime: time.Minute, RefreshLifetime: 2682000 * time.Second, TradingScopes: b.trading,
 		ClientIP: b.clientIP, RequestID: func(*http.Request) string { return "request-1" },

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-bearer/caddy-bearer/notify"
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -76,6 +77,9 @@ type Options struct {
 	// Changed is told which records people change by themselves, in the words of the
 	// audit trail: an older copy of the database has them as they were. Nil: nobody is.
 	Changed func(action, target string)
+	// Notifier tells users what happens to their tokens. Nil: nobody does, and the page on
+	// which they ask for it doesn't exist.
+	Notifier *notify.Notifier
 	// Login is the OpenID provider that signs people in. Nil: they have passwords here.
 	Login *Provider
 	// Now is the clock. Nil: the Authority's.
@@ -106,7 +110,8 @@ type Issuer struct {
 	now       func() time.Time
 	log       *zap.Logger
 
-	upstream   *upstream // nil: people have passwords here
+	notifier   *notify.Notifier // nil: users are told nothing
+	upstream   *upstream        // nil: people have passwords here
 	throttle   *Throttle
 	origins    origins
 	sameOrigin *http.CrossOriginProtection
@@ -133,8 +138,8 @@ func New(o Options) (*Issuer, error) {
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
 		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, now: o.Now, log: o.Log,
-		tradingScopes: o.TradingScopes,
-		throttle:      o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
+		tradingScopes: o.TradingScopes, notifier: o.Notifier,
+		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
 	}
 	if o.Login != nil {
 		i.upstream = newUpstream(*o.Login, o.URL+pathCallback, o.Now)
@@ -232,6 +237,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
 	i.tradingRoutes(mux, base)
+	i.notificationRoutes(mux, base)
 	return mux
 }
 

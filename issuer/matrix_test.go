@@ -163,6 +163,16 @@ func endpoints() []endpoint {
 				alice := b.trader("alice")
 				return alice.form(pathTradingRevoke, "token", alice.newShared("T1").id, "confirmed", "yes")
 			}},
+		{pattern: pathNotifications, methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "url"},
+			good: func(b *bank) call {
+				return b.sessionOf("alice").form(pathNotifications, "url", "https://hooks.test/in", "kind.issued", "on")
+			}},
+		{pattern: pathNotifications + "/secret", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.told("alice").form(pathNotifications + "/secret") }},
+		{pattern: pathNotifications + "/test", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.told("alice").form(pathNotifications + "/test") }},
+		{pattern: pathNotifications + "/remove", methods: getOrPost, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call { return b.told("alice").form(pathNotifications + "/remove") }},
 		{pattern: pathJWKS, methods: readOnly},
 		{pattern: wellKnown, methods: readOnly},
 		{pattern: pathAssets + "{file}", path: pages.Layout{}.Style(), methods: readOnly},

@@ -19,6 +19,7 @@ type Collector interface {
 	//     ErrNotFound and its family lives on: nobody can do anything with it, and
 	//     whoever stole it had its whole life and Keep to give himself away.
 	//   - a session once it has expired, and so the sealed copy of a token.
+	//   - a delivery once it has ended for DeliveryKeep.
 	//   - a grant, with its codes and its connection, once nothing can come of it and
 	//     nothing below it can live: for Keep, its tokens and codes have been expired,
 	//     its own Expires has passed or it was revoked, and it was neither made nor
@@ -49,6 +50,7 @@ type Collected struct {
 	Tokens      int
 	Grants      int
 	Sessions    int
+	Deliveries  int
 	Copies      int  // sealed ones, of tokens that stay
 	More        bool // Limit was reached: there may be more
 }

@@ -216,6 +216,22 @@ type Reader interface {
 	Session(env Environment, hash Hash) (Session, error)
 	// Sessions lists a principal's sessions, newest first.
 	Sessions(env Environment, principal string) ([]Session, error)
+	// Webhook reads the webhook of a principal, Webhooks lists all of an environment,
+	// whether they are on or off.
+	Webhook(env Environment, principal string) (Webhook, error)
+	Webhooks(env Environment) ([]Webhook, error)
+	// Deliveries lists what was made for a principal's webhook, newest first, at most
+	// limit.
+	Deliveries(env Environment, principal string, limit int) ([]Delivery, error)
+	// WaitingFor lists the principals for whom deliveries wait, by id.
+	WaitingFor(env Environment) ([]string, error)
+	// NextDelivery is the oldest that waits for a principal. One that was tried four
+	// times lets the others pass. ErrNotFound: none waits.
+	NextDelivery(env Environment, principal string) (Delivery, error)
+	// Expiring lists the live tokens of a principal, of the classes Personal and
+	// SharedRefresh, that expire after an instant and not after another, the first
+	// first. Sealed is left out.
+	Expiring(env Environment, principal string, after, until time.Time) ([]Token, error)
 	SigningKeys(env Environment) ([]SigningKey, error)
 	// MadeWith counts the codes, tokens and sessions made with a subkey (Token.KeyID)
 	// that may still be presented: neither expired nor revoked, nor is their grant. It
@@ -279,6 +295,16 @@ type Writer interface {
 	DeleteSession(env Environment, hash Hash) error
 	// Issue is Flows.Issue inside this transaction, of which Issue.Share can't be part.
 	Issue(Issue) (Standing, error)
+	// PutWebhook inserts or replaces a webhook by its principal. ErrNotFound: no such
+	// principal.
+	PutWebhook(Webhook) error
+	// DeleteWebhook removes a webhook with all its deliveries. ErrNotFound.
+	DeleteWebhook(env Environment, principal string) error
+	// PutDelivery inserts a delivery, as the last that waits, or replaces it by its
+	// id. ErrNotFound: its principal has no webhook.
+	PutDelivery(Delivery) error
+	// EndDeliveries ends all that wait for a principal, with this outcome.
+	EndDeliveries(env Environment, principal, outcome string, at time.Time) error
 	// Revoke is Flows.Revoke inside this transaction.
 	Revoke(Revocation) (Revocation, error)
 	Record(Event) error

@@ -84,7 +84,7 @@ func ReadNetworks(given []string) ([]netip.Prefix, error) {
 	}
 	var networks []netip.Prefix
 	for _, text := range given {
-		network, err := readNetwork(text)
+		network, err := ReadNetwork(text)
 		if err != nil {
 			return nil, err
 		}
@@ -96,9 +96,9 @@ func ReadNetworks(given []string) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// readNetwork reads a network or a single address. Bits behind the length of a
+// ReadNetwork reads a network or a single address. Bits behind the length of a
 // network are refused: one of the two numbers is not what was meant.
-func readNetwork(text string) (netip.Prefix, error) {
+func ReadNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil

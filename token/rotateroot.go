@@ -115,7 +115,7 @@ func AdoptRootKey(ctx context.Context, st store.Store, root *RootKey, events ...
 	}
 	return st.Update(ctx, func(tx store.Writer) error {
 		for _, keyring := range keyrings {
-			if err := keyring.reseal(tx); err != nil {
+			if err := errors.Join(keyring.reseal(tx), keyring.resealWebhooks(tx)); err != nil {
 				return err
 			}
 		}

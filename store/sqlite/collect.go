@@ -29,7 +29,7 @@ func (s *Store) Collect(ctx context.Context, req store.Collect) (store.Collected
 	return do(ctx, s, func(t *tx) (store.Collected, error) { return t.collect(&req) })
 }
 
-// The last parameter of the first five is a limit.
+// The last parameter of the first six is a limit.
 const (
 	collectRevocations = `DELETE FROM revocation WHERE sequence IN (SELECT sequence FROM revocation
 		WHERE environment = ? AND expires > 0 AND expires <= ? ORDER BY expires LIMIT ?)`
@@ -39,6 +39,9 @@ const (
 
 	collectSessions = `DELETE FROM session WHERE environment = ? AND hash IN (SELECT hash FROM session
 		WHERE environment = ? AND expires <= ? ORDER BY expires LIMIT ?)`
+
+	collectDeliveries = `DELETE FROM delivery WHERE sequence IN (SELECT sequence FROM delivery
+		WHERE environment = ? AND done > 0 AND done <= ? ORDER BY done LIMIT ?)`
 
 	collectCopies = `UPDATE token SET sealed = NULL WHERE environment = ? AND id IN (SELECT id FROM token
 		WHERE environment = ? AND sealed IS NOT NULL AND expires > 0 AND expires <= ? ORDER BY expires LIMIT ?)`
@@ -71,6 +74,9 @@ func (t *tx) collect(req *store.Collect) (done store.Collected, err error) {
 		return done, err
 	}
 	if done.Sessions, err = t.collectRows(&left, collectSessions, req.Environment, req.Environment, micros(req.Now)); err != nil {
+		return done, err
+	}
+	if done.Deliveries, err = t.collectRows(&left, collectDeliveries, req.Environment, micros(req.Now.Add(-store.DeliveryKeep))); err != nil {
 		return done, err
 	}
 	if done.Copies, err = t.collectRows(&left, collectCopies, req.Environment, req.Environment, micros(req.Now)); err != nil {

@@ -51,8 +51,8 @@ type Restoration struct {
 }
 
 // Changed names a record that an operator changed, as in the audit trail:
-// client:ID, principal:ID, account:ID, binding:PRINCIPAL/ACCOUNT; or a personal token
-// that was rotated, as token:ID.
+// client:ID, principal:ID, account:ID, binding:PRINCIPAL/ACCOUNT, webhook:PRINCIPAL;
+// or a personal token that was rotated, as token:ID.
 type Changed struct {
 	Environment store.Environment
 	Target      string
@@ -334,6 +334,9 @@ func (r *Restoration) endAll(t *tx, done *Restored) (err error) {
 		return err
 	}
 	if done.Sessions, err = t.exec(deleteSessions); err != nil {
+		return err
+	}
+	if err := switchAllOff(t, r.At); err != nil {
 		return err
 	}
 	if done.Grants, err = t.exec(`UPDATE grants SET revoked = ?, reason = ? WHERE revoked = 0`, micros(r.At), restoredReason); err != nil {

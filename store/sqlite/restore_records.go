@@ -20,6 +20,8 @@ func (c *Changed) disable(t *tx, done *Restored, at time.Time) error {
 		return c.unbind(t, done, id, at)
 	case string(store.KindToken):
 		return c.endRotated(t, done, id, at)
+	case "webhook":
+		return c.switchOff(t, done, id, at)
 	}
 	table, found := recordTables[store.Kind(kind)]
 	if !found {
@@ -94,6 +96,33 @@ func (c *Changed) endRotated(t *tx, done *Restored, id string, at time.Time) err
 	_, _, err = t.revoke(store.Revocation{
 		Environment: c.Environment, Kind: store.KindToken, Target: id, At: at, Expires: expires, Reason: restoredReason,
 	})
+	return err
+}
+
+// switchOff switches a webhook off that was set, changed or removed since: the copy
+// has it as it was, and perhaps it leads to somebody who must not be told any more.
+func (c *Changed) switchOff(t *tx, done *Restored, user string, at time.Time) error {
+	name := string(c.Environment) + " " + c.Target
+	h, err := reader{t.session}.Webhook(c.Environment, user)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		done.Unknown = append(done.Unknown, name)
+		return nil
+	case err != nil || h.Off != "":
+		return err
+	}
+	done.Disabled = append(done.Disabled, name)
+	h.Off = store.WebhookRestored
+	w := writer{reader{t.session}, t}
+	return errors.Join(w.PutWebhook(h), w.EndDeliveries(c.Environment, user, restoredReason, at))
+}
+
+// switchAllOff is switchOff where nobody knows what was changed.
+func switchAllOff(t *tx, at time.Time) error {
+	if _, err := t.exec(`UPDATE webhook SET off = ? WHERE off = ''`, store.WebhookRestored); err != nil {
+		return err
+	}
+	_, err := t.exec(`UPDATE delivery SET outcome = ?, done = ? WHERE done = 0`, restoredReason, micros(at))
 	return err
 }
 

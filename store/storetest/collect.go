@@ -25,7 +25,7 @@ func (w *world) collect(after time.Duration) (sum store.Collected) {
 	for more := true; more; {
 		done, err := w.Collect(w.ctx, collecting(after))
 		w.must(err)
-		if n := done.Revocations + done.Tokens + done.Grants + done.Sessions + done.Copies; n > 3 {
+		if n := done.Revocations + done.Tokens + done.Grants + done.Sessions + done.Copies + done.Deliveries; n > 3 {
 			w.Fatalf("%d rows in a batch of 3", n)
 		}
 		sum.Revocations += done.Revocations
@@ -33,6 +33,7 @@ func (w *world) collect(after time.Duration) (sum store.Collected) {
 		sum.Grants += done.Grants
 		sum.Sessions += done.Sessions
 		sum.Copies += done.Copies
+		sum.Deliveries += done.Deliveries
 		more = done.More
 	}
 	return sum

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T, committed func([]store.Revocation
 		{"Copies", copyCases},
 		{"Connection", connectionCases},
 		{"Session", sessionCases},
+		{"Webhook", webhookCases},
 		{"Directory", directoryCases},
 		{"Party", partyCases},
 		{"Log", logCases},
