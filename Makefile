@@ -1,5 +1,5 @@
 # make builds, runs, tests. Everything needs Go alone, apart from the race
-# detector of `make test` (a C compiler), its browser (Chromium), `make run`
+# detector of `make test` (a C compiler), its browser (Chromium, npm), `make run`
 # (bash, curl) and `make clients` (Node.js, Python, Java, Maven, curl), which
 # `make test` runs too.
 # `make help` lists the targets.
@@ -33,7 +33,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash clients lint fuzz bench clean check-go check-cc check-chromium check-clients
+.PHONY: help build run test proof crash clients axe lint fuzz bench clean check-go check-cc check-chromium check-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -48,7 +48,7 @@ build: check-go ## Build bin/caddy and the demo API bin/exchange (the default)
 run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR choose where
 	@exec examples/quickstart/run.sh
 
-test: check-go check-cc check-chromium check-clients ## Run all tests with the race detector, then the proofs and the clients
+test: check-go check-cc check-chromium check-clients axe ## Run all tests with the race detector, then the proofs and the clients
 	@CGO_ENABLED=1 $(GO) test $(RACE) -p $(AT_A_TIME) -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory proof
 	@$(MAKE) --no-print-directory clients
@@ -67,6 +67,14 @@ CLIENT_LIBRARIES := clients/javascript/node_modules/.stamp clients/python/.venv/
 
 clients: check-go check-clients $(CLIENT_LIBRARIES) ## Run other people's OAuth libraries against the real binary
 	@CGO_ENABLED=0 $(GO) test -tags $(TAGS),clients -count 1 -parallel 8 -timeout 20m $(TESTFLAGS) ./clients
+
+axe: examples/browser/node_modules/.stamp ## Install axe-core, by which the pages are tested for accessibility
+
+examples/browser/node_modules/.stamp: examples/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "error: axe-core is installed with npm, which was not found" >&2; exit 1; }
+	@echo "installing axe-core"
+	@cd examples/browser && npm ci --silent
+	@touch $@
 
 clients/javascript/node_modules/.stamp: clients/javascript/package-lock.json
 	@echo "installing the libraries for JavaScript"
@@ -141,7 +149,7 @@ check-go:
 check-cc:
 	@cc=$$($(GO) env CC); command -v "$${cc%% *}" >/dev/null || { \
 		echo "error: make test uses the race detector, which needs a C compiler, and $$cc was not found;" >&2; \
-		echo "       install gcc or clang, or test without it: $(GO) test -tags $(TAGS) ./..." >&2; exit 1; }
+		echo "       install gcc or clang, or test without it: make axe && $(GO) test -tags $(TAGS) ./..." >&2; exit 1; }
 
 # The pages for people are tested in a browser, under any of these names.
 check-chromium:
@@ -162,6 +170,6 @@ check-clients:
 	command -v curl >/dev/null || need 'curl'; \
 	[ -z "$$missing" ] || { \
 		printf "error: make clients, and so make test, runs OAuth libraries of other languages; missing:$$missing\n" >&2; \
-		printf '       or test without them: make proof, and %s test -tags %s ./...\n' '$(GO)' '$(TAGS)' >&2; exit 1; }
+		printf '       or test without them: make proof axe, and %s test -tags %s ./...\n' '$(GO)' '$(TAGS)' >&2; exit 1; }
 
 include xcaddy.mk

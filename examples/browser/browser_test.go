@@ -18,7 +18,6 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
 )
 
@@ -44,6 +43,7 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-dev-shm-usage", true), // containers have little of it
 		chromedp.Flag("force-color-profile", "srgb"),
+		chromedp.Flag("disable-prompt-on-repost", false), // a form is not sent again unasked
 		// Nothing leaves this machine.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 	)
@@ -71,11 +71,10 @@ func findChromium() (string, error) {
 
 // tab is a window of its own: no cookie of another is in it.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
-
-	mu     sync.Mutex
-	errors []string // what the browser complained of
+	t       *testing.T
+	ctx     context.Context
+	look    look
+	traffic *traffic
 }
 
 // look is how a page is looked at.
@@ -97,10 +96,10 @@ var looks = []look{{}, {dark: true}, {phone: true}, {phone: true, dark: true, no
 // open opens a tab.
 func open(t *testing.T, l look) *tab {
 	t.Helper()
+	_, err := axeCore()
+	must(t, err)
 	browser, err := chromium()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
 	return prepare(ctx, t, l)
@@ -109,14 +108,8 @@ func open(t *testing.T, l look) *tab {
 // prepare makes a window be looked at so.
 func prepare(ctx context.Context, t *testing.T, l look) *tab {
 	t.Helper()
-	b := &tab{t: t, ctx: ctx}
-	must(t, chromedp.Listen(ctx, func(event any) {
-		if e, ok := event.(*log.EventEntryAdded); ok && e.Entry.Level == log.EntryLevelError {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.errors = append(b.errors, e.Entry.Text)
-		}
-	}))
+	b := &tab{t: t, ctx: ctx, look: l, traffic: newTraffic()}
+	must(t, chromedp.Listen(ctx, b.traffic.note))
 	scheme, width, height := "light", int64(1280), int64(800)
 	if l.dark {
 		scheme = "dark"
@@ -124,7 +117,6 @@ func prepare(ctx context.Context, t *testing.T, l look) *tab {
 	if l.phone {
 		width, height = 375, 740
 	}
-	send(b, log.Enable, cdp.Empty{})
 	send(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 		Width: width, Height: height, DeviceScaleFactor: 2, Mobile: l.phone,
 	})
@@ -225,23 +217,26 @@ func (b *tab) wantFocus(id string) {
 	}
 }
 
-// check looks at the page that is open with the eyes of those who look at many: is it
-// readable, does it fit, can it be used by keyboard; and takes a picture of it.
+// check looks at the page that is open with the eyes of those who look at many, and
+// takes a picture of it.
 func (b *tab) check(name string, l look) {
 	b.t.Helper()
-	for _, one := range eval[[]string](b, inspection) {
+	for _, one := range b.wrong() {
 		b.t.Errorf("%s (%s): %s", name, l, one)
 	}
-	b.mu.Lock()
-	for _, complaint := range b.errors {
-		// That an answer is no success is what the page says.
-		if !strings.Contains(complaint, "the server responded with a status of") {
-			b.t.Errorf("%s (%s): the browser complains: %s", name, l, complaint)
-		}
-	}
-	b.errors = nil
-	b.mu.Unlock()
 	b.picture(fmt.Sprintf("%s-%s.png", name, l))
+}
+
+// wrong says what is wrong with the page that is open: is it readable, does it fit,
+// can it be used by keyboard, is it light, and does it keep to itself.
+func (b *tab) wrong() []string {
+	b.t.Helper()
+	weight := b.weight()
+	wrong := append(eval[[]string](b, inspection), b.violations()...)
+	if weight > maxWeight {
+		wrong = append(wrong, fmt.Sprintf("it weighs %.0f bytes, more than %d", weight, maxWeight))
+	}
+	return append(wrong, b.traffic.since(origin(b.url()))...)
 }
 
 func (b *tab) picture(file string) {

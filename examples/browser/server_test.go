@@ -42,6 +42,7 @@ type server struct {
 	issuer string // URL
 	output bytes.Buffer
 	cmd    *exec.Cmd
+	exited chan struct{}
 }
 
 const (
@@ -82,6 +83,12 @@ func start(t *testing.T, environment string) *server {
 	s := &server{t: t, dir: dir, issuer: "http://127.0.0.1:" + freeport.Find(t)}
 	s.write("policy.yaml", testPolicy)
 	s.write("Caddyfile", s.caddyfile(environment))
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("Caddy's output:\n%s", &s.output)
+		}
+	})
 	s.launch()
 	s.command("", "account", "add", "1234567", "--kind", "trading", "--name", "House account")
 	s.command("", "user", "add", aliceID, "--name", "Alice Doe", "--scopes", "read:accounts read:market trade:orders write:eft")
@@ -155,18 +162,11 @@ func (s *server) launch() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() {
-		_ = s.cmd.Wait()
+	s.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait()
 		close(exited)
-	}()
-	s.t.Cleanup(func() {
-		_ = s.cmd.Process.Kill()
-		<-exited
-		if s.t.Failed() {
-			s.t.Logf("Caddy's output:\n%s", &s.output)
-		}
-	})
+	}(s.cmd, s.exited)
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // between two looks, not for correctness
 		if answer, err := http.Get(s.issuer + "/login"); err == nil {
 			answer.Body.Close()
@@ -175,12 +175,20 @@ func (s *server) launch() {
 			}
 		}
 		select {
-		case <-exited:
+		case <-s.exited:
 			s.t.Fatal("Caddy ended early")
 		default:
 		}
 		if time.Now().After(deadline) {
 			s.t.Fatalf("Caddy does not answer within %s", patience)
 		}
+	}
+}
+
+// stop ends the server, as a crash does. It can be launched again.
+func (s *server) stop() {
+	if s.cmd.Process != nil {
+		_ = s.cmd.Process.Kill()
+		<-s.exited
 	}
 }

@@ -69,9 +69,10 @@ type ledger struct {
 func newLedger() *ledger {
 	return &ledger{
 		accounts: map[string]account{
-			"1": {ID: "1", Owner: "Ada Lovelace", Currency: "USD", Balance: 10_000_000_00},
-			"2": {ID: "2", Owner: "Grace Hopper", Currency: "EUR", Balance: 250_000_00},
-			"3": {ID: "3", Owner: "Cahit Arf", Currency: "TRY", Balance: 75_000_00},
+			"1":      {ID: "1", Owner: "Ada Lovelace", Currency: "USD", Balance: 10_000_000_00},
+			"2":      {ID: "2", Owner: "Grace Hopper", Currency: "EUR", Balance: 250_000_00},
+			"3":      {ID: "3", Owner: "Cahit Arf", Currency: "TRY", Balance: 75_000_00},
+			"100001": {ID: "100001", Owner: "Emmy Noether", Currency: "EUR", Balance: 1_500_000_00},
 		},
 		orders: make(map[string][]order),
 	}

@@ -6,8 +6,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,11 +147,8 @@ func TestDocumentsDoWhatTheyShow(t *testing.T) {
 			}
 		})
 	}
-	t.Run("Ctrl-C ends both", func(t *testing.T) {
-		if err := syscall.Kill(-q.cmd.Process.Pid, syscall.SIGINT); err != nil {
-			t.Fatal(err)
-		}
-		<-q.exited
+	t.Run("Ctrl-C ends both", func(*testing.T) {
+		q.end()
 		q.gone()
 	})
 }
@@ -245,6 +245,108 @@ func TestNoOrphanIsLeft(t *testing.T) {
 			q.gone()
 		})
 	}
+}
+
+var saidPassword = regexp.MustCompile(`user demo, password ([0-9a-f]{32}) \(shown once\)`)
+
+// The first start makes a user for the portal and says the password, nobody else is
+// told; a later one says how to set another. A first start that was cut short is one
+// again.
+func TestPortalHasAUserWhosePasswordIsSaidOnce(t *testing.T) {
+	build(t)
+	caddy, err := filepath.Abs(root + "/bin/caddy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := filepath.Join(t.TempDir(), "seen")
+	spy := filepath.Join(t.TempDir(), "caddy") // notes what a list of processes would show, and the environment
+	script := fmt.Sprintf("#!/bin/sh\n{ echo \"$@\"; env; } >>'%s'\nexec '%s' \"$@\"\n", seen, caddy)
+	if err := os.WriteFile(spy, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	q := launch(t, "CADDY="+spy).ready()
+	said := saidPassword.FindStringSubmatch(q.output.String())
+	if said == nil {
+		t.Fatalf("no password is said:\n%s", q.output)
+	}
+	if page := q.portal("demo", said[1]); !strings.Contains(page, "100001 (Futures desk)") {
+		t.Errorf("the portal shows no trading account: %s", page)
+	}
+	q.end()
+	noted, err := os.ReadFile(seen)
+	if err != nil || !strings.Contains(string(noted), "bearer user password demo") {
+		t.Fatalf("%s, error %v", noted, err)
+	}
+	if strings.Contains(string(noted), said[1]) {
+		t.Error("the password is an argument or in the environment")
+	}
+	for _, file := range q.files() {
+		if content, err := os.ReadFile(file); err == nil && strings.Contains(string(content), said[1]) {
+			t.Errorf("the password is in %s", file)
+		}
+	}
+
+	later := launch(t, "STATE_DIR="+q.state).ready()
+	if output := later.output.String(); saidPassword.MatchString(output) || !strings.Contains(output, "bin/caddy bearer user password demo") {
+		t.Errorf("a later start says:\n%s", output)
+	}
+	later.portal("demo", said[1])
+	later.end()
+
+	if err := os.Remove(q.state + "/demo.user"); err != nil {
+		t.Fatal(err)
+	}
+	again := launch(t, "STATE_DIR="+q.state).ready()
+	other := saidPassword.FindStringSubmatch(again.output.String())
+	if other == nil || other[1] == said[1] {
+		t.Fatalf("it says:\n%s", again.output)
+	}
+	again.portal("demo", other[1])
+}
+
+// portal signs a user in and returns the page of trading accounts.
+func (q *quickstart) portal(user, password string) string {
+	q.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	at := "http://localhost:" + q.issuer
+	response, err := browser.PostForm(at+"/login", url.Values{"user": {user}, "password": {password}, "next": {"/trading/tokens"}})
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || response.Request.URL.Path != "/trading/tokens" {
+		q.t.Fatalf("signing in leads to %s: %s, error %v", response.Request.URL, response.Status, err)
+	}
+	return string(page)
+}
+
+// end ends the run as Ctrl-C does.
+func (q *quickstart) end() {
+	q.t.Helper()
+	if err := syscall.Kill(-q.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		q.t.Fatal(err)
+	}
+	<-q.exited
+}
+
+// files are those that the run left in its folder.
+func (q *quickstart) files() (files []string) {
+	q.t.Helper()
+	err := filepath.WalkDir(q.state, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil || len(files) == 0 {
+		q.t.Fatalf("%d files, error %v", len(files), err)
+	}
+	return files
 }
 
 // process finds a process of this run by its command line.

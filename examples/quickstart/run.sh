@@ -9,6 +9,8 @@
 #   STATE_DIR=.run    keys, database, admin socket, logs; mode 0700
 #   CADDY=bin/caddy   EXCHANGE=bin/exchange
 #
+# The first start makes a user for the portal and says its password, once.
+#
 # The Caddyfile reads API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR (absolute)
 # and BIND (the loopback addresses of this machine) from the environment.
 set -euo pipefail
@@ -30,6 +32,11 @@ exchange_bin=${EXCHANGE:-bin/exchange}
 
 # How long the two may take to answer, and to end.
 readonly start_seconds=30 stop_seconds=8
+
+# Who signs in at the portal: with what demo-client may do, a bank's account and
+# that of trading, both in the Caddyfile.
+readonly demo_user=demo demo_accounts=(1 100001)
+readonly demo_scopes='read:accounts read:market trade:orders read:eft write:eft all:eft read:remittance write:remittance all:remittance'
 
 # Set once the two run; empty while there is nothing to end.
 caddy_pid='' exchange_pid='' watcher_pid=''
@@ -207,6 +214,40 @@ wait_until_ready() {
   check_children # another program may have answered
 }
 
+# bearer runs `caddy bearer` on the Caddy that was started, over its socket.
+bearer() {
+  CADDY_ADMIN=unix/$state_dir/admin.sock "$caddy_bin" bearer "$@" 8<&- 9>&-
+}
+
+# settle COMMAND… is bearer where only what goes wrong is of interest.
+settle() {
+  local said
+  said=$(bearer "$@" 2>&1) || fail "the user $demo_user of the portal could not be made: $said"
+}
+
+# welcome makes the user of the portal, unless that was done. The password goes
+# through a pipe, and from there only its hash is kept. The mark comes last: a
+# first start that was cut short is one again.
+welcome() {
+  local portal="portal: http://localhost:$issuer_port/ user $demo_user," mark=$state_dir/demo.user account password
+  if [[ -e $mark ]] && bearer user show "$demo_user" >/dev/null 2>&1; then
+    echo "$portal whose password the first start said; another is set with:"
+    printf '  CADDY_ADMIN=%q %q bearer user password %s\n' "unix/$state_dir/admin.sock" "$caddy_bin" "$demo_user"
+    return
+  fi
+  bearer user show "$demo_user" >/dev/null 2>&1 ||
+    settle user add "$demo_user" --name "Demo user" --scopes "$demo_scopes"
+  for account in "${demo_accounts[@]}"; do
+    settle bind "$demo_user" "$account"
+  done
+  password=$(od -An -v -tx1 -N16 /dev/urandom | tr -d ' \n')
+  ((${#password} == 32)) || fail "no random password could be made from /dev/urandom"
+  # printf is the shell's own: no process has the password in its arguments.
+  settle user password "$demo_user" < <(printf '%s' "$password")
+  echo "$portal password $password (shown once)"
+  : >"$mark"
+}
+
 # running PID: like alive, but a child that has ended and waits to be reaped is
 # not running any more. (Traps do not reap.)
 running() {
@@ -246,6 +287,7 @@ main() {
   start
   echo "starting; logs are in $state_dir/caddy.log and $state_dir/exchange.log"
   wait_until_ready
+  welcome
   echo "ready: gated API http://localhost:$api_port, issuer http://localhost:$issuer_port (Ctrl-C ends both)"
 
   # Not `wait -n`: it misses a child that ended just before the call, and
