@@ -54,7 +54,7 @@ func TestS2_9_S2_11_DevelopersSeeWhatEachOtherDid(t *testing.T) {
 	b := newDesk(t, nil)
 	alice, bob, carol, dave := b.trader("alice"), b.trader("bob"), b.sessionOf("carol"), b.sessionOf("dave")
 	shared := alice.newShared("T1")
-	b.do(bob.form(pathTradingRevoke, "token", shared.id)).wantRedirect(t, pathTradingTokens+"?account=T1")
+	b.do(bob.form(pathTradingRevoke, "token", shared.id, "confirmed", "yes")).wantRedirect(t, pathTradingTokens+"?account=T1")
 	b.sessionOf("alice").wantHappened("?kind=tokens",
 		"bob revoked a token of trading account T1",
 		"You looked at a token of trading account T1 from 127.0.0.1",

@@ -14,6 +14,7 @@ const (
 	activityTokens   activityKind = "tokens"
 	activityApps     activityKind = "apps"
 	activityRights   activityKind = "rights"
+	activityWebhooks activityKind = "webhooks"
 	activityRefusals activityKind = "refusals"
 )
 
@@ -22,14 +23,14 @@ const (
 // ended.
 var activityActions = map[activityKind][]string{
 	activitySignIns: {
-		"user.sign_in", "user.sign_out", "user.set_password", "user.end_sessions",
+		"user.sign_in", "user.sign_out", "user.set_password", "user.password_change", "user.end_sessions",
 	},
 	activityTokens: {
-		"personal_token.issue", "token.create", "token.show", "token.revoke", "token.keep", "token.renew",
+		"personal_token.issue", "personal_token.rotate", "token.create", "token.show", "token.revoke", "token.keep", "token.renew",
 	},
 	activityApps: {
 		"code.issue", "code.redeem", "connection.issue", "connection.delink", "authorization.deny", "grant.revoke",
-		"client.add", "client.set", "client.rotate_secret", "client.disable", "client.enable", "client.revoke",
+		"client.add", "client.set", "client.rotate_secret", actionOldSecret, "client.end_old_secret", "client.disable", "client.enable", "client.revoke",
 		"client_rights.revoke", "client_rights.give",
 	},
 	activityRights: {
@@ -37,11 +38,12 @@ var activityActions = map[activityKind][]string{
 		"account.add", "account.set", "account.disable", "account.enable", "account.revoke", "account.bind", "account.unbind",
 		"request.refuse",
 	},
+	activityWebhooks: {"webhook.set", "webhook.rotate_secret", "webhook.remove", "webhook.off"},
 }
 
 // activityKindNames are the kinds in the order of the form.
 func activityKindNames() []string {
-	return []string{string(activitySignIns), string(activityTokens), string(activityApps), string(activityRights), string(activityRefusals)}
+	return []string{string(activitySignIns), string(activityTokens), string(activityApps), string(activityRights), string(activityWebhooks), string(activityRefusals)}
 }
 
 // knownActivity are the actions that have a text.

@@ -26,6 +26,7 @@ var (
 		"grant.issue",                                 // a grant of which nobody says how it was made
 		"token.present",                               // an account that acts by itself
 		"account.rotate_secret", "user.rotate_secret", // the configuration declares neither with a secret
+		"token.issued", "token.revoked", "token.expiring", "notifications.limited", // kinds of message
 		"bearer.db", "revocations.journal", "root.key", // files
 	}
 )
@@ -79,7 +80,7 @@ type actionReader struct {
 func readActions(t *testing.T) []string {
 	t.Helper()
 	r := new(actionReader)
-	for _, room := range []string{".", "../caddymodule", "../token", "../store/sqlite", "../store/journal"} {
+	for _, room := range []string{".", "../caddymodule", "../token", "../store/sqlite", "../store/journal", "../notify"} {
 		files, err := os.ReadDir(room)
 		if err != nil {
 			t.Fatal(err)
@@ -160,9 +161,9 @@ func (r *actionReader) call(n *ast.CallExpr) {
 		s := literal(arg)
 		switch {
 		case s == "":
-		case name == "handle" || name == "handlePage" || name == "page":
+		case name == "handle" || name == "handlePage" || name == "page" || name == "NewProblem":
 			r.endpoints = append(r.endpoints, s)
-		case name == "edit" && k == 1 && of == "k":
+		case name == "edit" && k == 1 && (of == "k" || of == "kind"):
 			r.changes = append(r.changes, "."+s)
 		case name == "edit" && k == 1:
 			r.actions = append(r.actions, strings.TrimSuffix(of, "s")+"."+s)

@@ -107,7 +107,7 @@ func (i *Issuer) connectPage(x *exchange, p *person, call *connectCall, r *right
 			Name: "account." + at.Account.ID, Title: at.Account.ID, About: shownText(at.Account.Name, maxShownName), Ticked: ticked,
 		})
 	}
-	return pageResponse(status, pages.Connect(data), formTarget(call.redirect))
+	return pageResponse(status, pages.Connect(data), formTarget(call.redirect)).keepingOpener()
 }
 
 // nameOf is what people call a program.

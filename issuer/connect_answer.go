@@ -54,7 +54,7 @@ func (i *Issuer) handBack(p *person, call *connectCall, fields []pages.Field) re
 		Layout: i.layoutFor("", p), App: shownName(&call.app), To: call.redirect, Returns: originOf(call.redirect), Fields: fields,
 		Connected: fields[0].Value == "true", Message: call.message,
 	})
-	return pageResponse(http.StatusOK, body, formTarget(call.redirect))
+	return pageResponse(http.StatusOK, body, formTarget(call.redirect)).keepingOpener()
 }
 
 // CheckPostURI is CheckRedirectURI for an app of the access code exchange, to

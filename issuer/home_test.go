@@ -88,7 +88,7 @@ func TestFirstPageTellsOfSharedTokensThatEndSoon(t *testing.T) {
 	if page := b.trader("bob").get("/").ok(t); strings.Contains(page.body, notice) {
 		t.Error("bob is told of a token that he never saw")
 	}
-	b.do(b.trader("alice").form(pathTradingRevoke, "token", made.id)).success(t)
+	b.do(b.trader("alice").form(pathTradingRevoke, "token", made.id, "confirmed", "yes")).success(t)
 	if page := b.trader("alice").get("/").ok(t); strings.Contains(page.body, notice) {
 		t.Error("the token is revoked")
 	}

@@ -219,7 +219,7 @@ func TestShowRacedWithRevoke(t *testing.T) {
 		var shown *answer
 		var both sync.WaitGroup
 		both.Go(func() { shown = b.do(bob.form(pathTradingShow, "token", id)) })
-		both.Go(func() { b.do(alice.form(pathTradingRevoke, "token", id)) })
+		both.Go(func() { b.do(alice.form(pathTradingRevoke, "token", id, "confirmed", "yes")) })
 		both.Wait()
 		events := b.events("token.show")
 		told := len(events) > 0 && events[0].Target == "token:"+id
