@@ -25,7 +25,7 @@ func TestPasswordThatAPersonChanged(t *testing.T) {
 	if !strings.Contains(trail, `"user.password_change"`) || !strings.Contains(trail, `"user:alice"`) {
 		t.Errorf("audit trail %s", trail)
 	}
-	s.noSecrets(userPassword, "canary")
+	s.noSecrets(userPassword, next, "canary that is wrong")
 	s.kill()
 
 	s.put("backup.db", "bearer.db")
