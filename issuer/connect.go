@@ -108,7 +108,7 @@ func (i *Issuer) connectPage(x *exchange, p *person, call *connectCall, r *right
 			Name: "account." + at.Account.ID, Title: at.Account.ID, About: shownText(at.Account.Name, maxShownName), Ticked: ticked,
 		})
 	}
-	return pageResponse(status, pages.Connect(data), formTarget(call.redirect))
+	return pageResponse(status, pages.Connect(data), formTarget(call.redirect)).keepingOpener()
 }
 
 // nameOf is what people call a program.
@@ -223,7 +223,7 @@ func (i *Issuer) handBack(p *person, call *connectCall, title string, fields []p
 		Layout: i.layoutFor(title, p), App: shownName(&call.app), To: call.redirect, Returns: originOf(call.redirect), Fields: fields,
 		Connected: fields[0].Value == "true",
 	})
-	return pageResponse(http.StatusOK, body, formTarget(call.redirect))
+	return pageResponse(http.StatusOK, body, formTarget(call.redirect)).keepingOpener()
 }
 
 // CheckPostURI is CheckRedirectURI for an app of the access code exchange, to
