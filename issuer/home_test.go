@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -123,4 +124,39 @@ func TestFirstPageBelowAPath(t *testing.T) {
 			t.Errorf("%s: %d", path, got.status)
 		}
 	}
+}
+
+// Streams count that a person's own tokens keep open, and no requests.
+func TestFirstPageCountsStreamsUnderWay(t *testing.T) {
+	b := newMatrix(t, nil)
+	alice, bob := b.sessionOf("alice"), b.sessionOf("bob")
+	if page := b.do(alice.get("/")).ok(t); strings.Contains(page.body, "under way") {
+		t.Error("a stream is under way before there is one")
+	}
+	raw := personalValue.FindString(b.do(alice.form(pathStaticTokens, "label", "Reports")).wantPage(t, 201, "").body)
+	lease, err := b.authority.Check(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rides [3]token.Ride
+	for k := range rides {
+		b.authority.Join(&rides[k], passenger{streaming: k > 0}, lease)
+		defer b.authority.Leave(&rides[k])
+	}
+	b.do(alice.get("/")).wantSays(t, 200, ">2 streams under way<")
+	if page := b.do(bob.get("/")).ok(t); strings.Contains(page.body, "under way") {
+		t.Error("bob is told of streams of alice's")
+	}
+}
+
+var personalValue = regexp.MustCompile(`cb_test_personal_\w+`)
+
+// passenger is an exchange at a gate.
+type passenger struct{ streaming bool }
+
+func (p passenger) Permitted() bool { return true }
+func (p passenger) Streaming() bool { return p.streaming }
+func (p passenger) Cut(token.Cause) {}
+func (p passenger) Describe() (token.Description, bool) {
+	return token.Description{Streaming: p.streaming}, true
 }

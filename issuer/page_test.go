@@ -51,7 +51,7 @@ func (e *endpoint) answers(good call) map[string]call {
 // opensInWindows reports whether an answer of an endpoint may stand in a window that
 // an app has opened: it hands what comes of it to that.
 func (e *endpoint) opensInWindows(got *answer) bool {
-	return got.status < 400 && e.pattern == pathAuthorize
+	return got.status < 400 && (e.pattern == pathAuthorize || e.pattern == pathConnect)
 }
 
 // wantPageHeaders fails unless an answer of a page tells browsers what it must.

@@ -1,10 +1,12 @@
 package browser
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
 )
 
 // Who one is, the password and the sessions, through what people do with them.
@@ -54,4 +56,53 @@ func TestSecurityPage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// By keyboard alone: sign in, open the menu, go to Security, end the session of another
+// browser, and see where one is meanwhile.
+func TestSecurityByKeyboard(t *testing.T) {
+	s := start(t, "")
+	elsewhere := open(t, look{})
+	elsewhere.visit(s.issuer + "/login")
+	elsewhere.signIn(aliceID, alicePassword)
+
+	b := open(t, look{})
+	b.visit(s.issuer + "/login")
+	b.wantFocus("user")
+	b.after(chromedp.KeyEvent(aliceID + "\t" + alicePassword + "\r"))
+	b.tabTo(".skip")
+	b.tabTo("details.user > summary")
+	ask(b, chromedp.KeyEvent(" "))
+	b.tabTo("details.user nav a[href='/settings']")
+	if status := b.after(chromedp.KeyEvent("\r")); status != 200 || b.url() != s.issuer+"/settings" {
+		t.Fatalf("status %d at %s", status, b.url())
+	}
+	b.tabTo(".tabs a[aria-current]")
+	b.tabTo("tbody tr:not(:has(.status)) button")
+	if status := b.after(chromedp.KeyEvent(" ")); status != 200 || b.url() != s.issuer+"/settings" {
+		t.Fatalf("status %d at %s", status, b.url())
+	}
+	if n := eval[int](b, `document.querySelectorAll("tbody tr").length`); n != 1 {
+		t.Errorf("%d sessions are left", n)
+	}
+	if elsewhere.visit(s.issuer + "/settings"); !strings.HasPrefix(elsewhere.url(), s.issuer+"/login") {
+		t.Errorf("still signed in elsewhere, at %s", elsewhere.url())
+	}
+}
+
+// tabTo presses the tab key until an element has the focus, which must be seen on
+// each on the way.
+func (b *tab) tabTo(selector string) {
+	b.t.Helper()
+	const unseen = `(e => e === document.body || getComputedStyle(e).outlineStyle !== "none" ? "" : e.outerHTML)(document.activeElement)`
+	for range 50 {
+		ask(b, chromedp.KeyEvent("\t"))
+		if hidden := eval[string](b, unseen); hidden != "" {
+			b.t.Errorf("nothing shows that the focus is on %s", hidden)
+		}
+		if eval[bool](b, `document.activeElement.matches(`+strconv.Quote(selector)+`)`) {
+			return
+		}
+	}
+	b.t.Fatalf("the tab key does not lead to %s", selector)
 }
