@@ -18,6 +18,18 @@ func peopleRoutes() []adminRoute {
 	}
 }
 
+// passwordHash is what the store keeps of a password that a user may have.
+func passwordHash(user, password string) (string, error) {
+	if err := token.CheckPassword(user, password); err != nil {
+		return "", refuse(http.StatusBadRequest, "%v", err)
+	}
+	hash, err := token.HashPassword(password)
+	if err != nil {
+		return "", refuse(http.StatusBadRequest, "the password cannot be used: %v", err)
+	}
+	return hash, nil
+}
+
 // setPassword lets a user sign in, by another password than before. Wherever the
 // user is signed in, that ends.
 func setPassword(c *adminCall) (any, error) {
@@ -27,12 +39,9 @@ func setPassword(c *adminCall) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := token.CheckPassword(c.request.PathValue("id"), in.Password); err != nil {
-		return nil, refuse(http.StatusBadRequest, "%v", err)
-	}
-	hash, err := token.HashPassword(in.Password)
+	hash, err := passwordHash(c.request.PathValue("id"), in.Password)
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "the password cannot be used: %v", err)
+		return nil, err
 	}
 	return users.edit(c, "set_password", "", func(tx *change, row *store.Principal) error {
 		row.SecretHash = hash

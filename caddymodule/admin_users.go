@@ -20,13 +20,30 @@ var users = recordKind[store.Principal]{
 	show: showPrincipal,
 }
 
+// newUser is the body of a call that adds a user.
+type newUser struct {
+	newParty
+	Password *string `json:"password,omitzero"` // absent: the user cannot sign in with one
+}
+
 func addUser(c *adminCall) (any, error) {
-	in, err := c.decodeParty()
-	if err != nil {
+	var in newUser
+	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	return users.add(c, store.Principal{
+	if err := c.checkParty(&in.newParty); err != nil {
+		return nil, err
+	}
+	row := store.Principal{
 		Environment: c.env, ID: in.ID, Kind: store.User, Name: in.Name, MaxScopes: in.Scopes,
 		Status: store.Active, Source: store.FromCommand, Created: time.Now().UTC(),
-	})
+	}
+	if in.Password != nil {
+		hash, err := passwordHash(in.ID, *in.Password)
+		if err != nil {
+			return nil, err
+		}
+		row.SecretHash = hash
+	}
+	return users.add(c, row)
 }

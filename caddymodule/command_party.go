@@ -106,13 +106,27 @@ func (w recordWords) addUser() *cobra.Command {
 		Use:   "add [ID]",
 		Short: "Adds one user",
 		Long: `Adds one user. ID is what the gated API is told in X-Auth-Subject; without it
-the server makes one up.`,
-		Example: "  caddy bearer user add alice --name \"Alice Doe\" --scopes \"read:accounts trade:orders\"",
-		Args:    takes("[ID]"),
+the server makes one up.
+
+--password-stdin gives a password at once, as "caddy bearer user password" does
+later. Without one nobody signs in as this user, but where an OpenID provider signs
+people in.`,
+		Example: "  caddy bearer user add alice --name \"Alice Doe\" --scopes \"read:accounts trade:orders\"" +
+			"\n  openssl rand -base64 18 | tee password.txt | caddy bearer user add alice --password-stdin",
+		Args: takes("[ID]"),
 	}
 	party := partyFlags(cmd)
+	withPassword := cmd.Flags().Bool("password-stdin", false, "read a password to sign in with from standard input, or ask for it")
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
-		return ask(c, "POST", []string{w.path}, "", party.in(args), printRecord)
+		in := newUser{newParty: party.in(args)}
+		if *withPassword {
+			password, err := readNewSecret(c.cmd, "New password: ")
+			if err != nil {
+				return err
+			}
+			in.Password = &password
+		}
+		return ask(c, "POST", []string{w.path}, "", in, printRecord)
 	})
 	return cmd
 }

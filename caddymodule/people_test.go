@@ -70,6 +70,17 @@ func TestPeopleSignIn(t *testing.T) {
 			t.Errorf("%.20q: %s", stdin, stderr)
 		}
 	}
+	for stdin, says := range map[string]string{"": "the password is empty", "canary": "at least 12", "canary of two\nlines here": "several lines"} {
+		if _, stderr := bearer(stdin, 1, "user", "add", "carol", "--password-stdin"); !strings.Contains(stderr, says) {
+			t.Errorf("add, %.20q: %s", stdin, stderr)
+		}
+	}
+	if stdout, _ := bearer(first+"\n", 0, "user", "add", "carol", "--password-stdin", "--json"); strings.Contains(stdout, "secret") || s.signIn(s.browser(), "carol", first) != http.StatusSeeOther {
+		t.Errorf("a user who is added with a password: %s", stdout)
+	}
+	if bearer(first, 0, "user", "add", "dave"); s.signIn(s.browser(), "dave", first) != http.StatusForbidden {
+		t.Error("a user who is added without a password signs in")
+	}
 	if _, stderr := bearer(first, 1, "user", "password", "bob"); !strings.Contains(stderr, `there is no user "bob"`) {
 		t.Errorf("a user who doesn't exist: %s", stderr)
 	}
