@@ -224,6 +224,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	mux.Handle(base+pathExchangeToken, i.handle("exchange.token", post, i.exchangeToken))
 	mux.Handle(base+pathDelinkUser, i.handle("exchange.delink", post, i.delinkUser))
 	i.applicationRoutes(mux, base)
+	i.integrationRoutes(mux, base)
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
 	i.tradingRoutes(mux, base)

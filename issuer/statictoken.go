@@ -1,8 +1,6 @@
 package issuer
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,9 +9,6 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
-
-// maxListed is how many tokens a page lists.
-const maxListed = 200
 
 // staticTokens lists the tokens that a user issued to itself, with a form to issue
 // one that sees all that the user sees.
@@ -34,55 +29,21 @@ func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before for
 	layout.Wide = true
 	return pageResponse(status, pages.StaticTokens(pages.StaticTokensData{
 		Layout: layout, Full: r.full, Scopes: visible(i.policy(), r.user.MaxScopes), Accounts: r.accountIDs(),
-		Tokens: listed, Label: before["label"], Problem: problem,
+		Tokens: shownStatic(listed), Label: before["label"], Problem: problem,
 	})), nil
 }
 
-// ownTokens lists a user's personal tokens, the newest first.
-func (i *Issuer) ownTokens(x *exchange, p *person) ([]pages.StaticToken, error) {
-	var grants []store.Grant
-	rows := map[string][]store.Token{}
-	err := i.store.View(x.Context(), func(tx store.Reader) (err error) {
-		grants, err = tx.Grants(i.environment, store.GrantFilter{Principal: p.user.ID, Client: store.PersonalClient, Limit: maxListed})
-		for k := 0; k < len(grants) && err == nil; k++ {
-			rows[grants[k].ID], err = tx.TokensOf(i.environment, grants[k].ID)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list tokens: %w", err)
-	}
-	var listed []pages.StaticToken
-	for k := range grants {
-		for _, row := range rows[grants[k].ID] {
-			shown, err := i.shownToken(x, &grants[k], &row)
-			if err != nil {
-				return nil, err
-			}
-			listed = append(listed, shown)
+// shownStatic puts tokens into the form in which the page shows them.
+func shownStatic(tokens []token.PersonalToken) []pages.StaticToken {
+	shown := make([]pages.StaticToken, len(tokens))
+	for k := range tokens {
+		t := &tokens[k]
+		shown[k] = pages.StaticToken{
+			ID: t.ID, Label: t.Label, Scopes: t.Grant.Scopes, Accounts: t.Grant.Accounts,
+			Created: t.Created, Expires: t.Expires, Used: t.Used, Status: string(t.Status),
 		}
 	}
-	return listed, nil
-}
-
-// shownToken says whether a token lives, which depends on all that it stands on.
-func (i *Issuer) shownToken(x *exchange, g *store.Grant, row *store.Token) (pages.StaticToken, error) {
-	shown := pages.StaticToken{
-		ID: row.ID, Label: row.Label, Scopes: g.Scopes, Accounts: g.Accounts,
-		Created: row.Created, Expires: row.Expires, Used: row.Used,
-	}
-	_, standing, err := i.store.TokenByHash(x.Context(), i.environment, row.Hash)
-	switch {
-	case err != nil && !errors.Is(err, store.ErrNotFound):
-		return shown, fmt.Errorf("list tokens: %w", err)
-	case err != nil, standing.Dead(), !row.Revoked.IsZero():
-		shown.Status = "revoked"
-	case ended(row.Expires, x.now):
-		shown.Status = "expired"
-	default:
-		shown.Status = "live"
-	}
-	return shown, nil
+	return shown
 }
 
 // createStaticToken issues a token with the full view of its user: all scopes that
@@ -140,29 +101,8 @@ func orZero(r *response) response {
 // revokeStaticToken ends one of a user's own tokens. When it answers, the token is
 // dead and its streams are cut.
 func (i *Issuer) revokeStaticToken(x *exchange, p *person, _ form) (response, error) {
-	id := x.PathValue("id")
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
-	defer cancel()
-	var grant store.Grant
-	err := i.store.View(ctx, func(tx store.Reader) error {
-		row, err := tx.Token(i.environment, id)
-		if err == nil {
-			grant, err = tx.Grant(i.environment, row.Grant)
-		}
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) || err == nil && (grant.Principal != p.user.ID || grant.Client != store.PersonalClient) {
-		return response{}, &oauthError{status: http.StatusNotFound, code: codeInvalidRequest, description: "you have no such token"}
-	}
-	if err != nil {
-		return response{}, fmt.Errorf("find token: %w", err)
-	}
-	x.grant = grant.ID
-	_, err = i.authority.Revoke(ctx,
-		store.Revocation{Kind: store.KindToken, Target: id, Reason: "revoked by its owner"},
-		i.personEvent(x, "token.revoke", "token:"+id))
-	if err != nil {
-		return response{}, fmt.Errorf("revoke: %w", err)
+	if err := i.endOwnToken(x, p, x.PathValue("id")); err != nil {
+		return response{}, err
 	}
 	return seeOther(i.base + pathStaticTokens), nil
 }
