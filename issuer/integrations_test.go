@@ -273,7 +273,7 @@ func TestS1_8_S1_9_TableListsAllTokensAndRevokes(t *testing.T) {
 			t.Errorf("the list lacks %q:\n%s", says, list.body)
 		}
 	}
-	confirm := b.do(alice.get(about(pathIntegrationRevoke, id))).wantPage(t, 200, "Revoke My bot ?")
+	confirm := b.do(alice.get(about(pathIntegrationRevoke, id))).wantPage(t, 200, "The token ends at once and for good.")
 	if !strings.Contains(confirm.body, "192.0.2.9") || !strings.Contains(confirm.body, "Nothing is under way") {
 		t.Errorf("the confirmation is %s", confirm.body)
 	}
@@ -349,7 +349,7 @@ func TestTokenIsTriedAndNeverShown(t *testing.T) {
 			t.Errorf("the page holds the token: %s", page.body)
 		}
 		answer := b.do(alice.form(pathIntegrationTry, "token", tt.token).with("Accept", "application/json"))
-		var live struct{ Text map[string]string }
+		var live pages.Live
 		if err := json.Unmarshal([]byte(answer.body), &live); err != nil || !strings.Contains(live.Text["tried"], tt.says) {
 			t.Errorf("%v in %s, want %q", err, answer.body, tt.says)
 		}
