@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -91,15 +90,12 @@ func (i *Issuer) describeApplication(x *exchange, p *person, f form) (response, 
 	return i.toApplication(x, p)
 }
 
-// overlaps are how long a secret may be good beside its successor.
-var overlaps = map[string]time.Duration{"": 0, "now": 0, "hour": time.Hour, "day": 24 * time.Hour, "week": store.MaxSecretOverlap}
-
 // rotateApplicationSecret gives an application another secret. The old one is good
 // for as long as the form says; tokens that it obtained live on.
 func (i *Issuer) rotateApplicationSecret(x *exchange, p *person, f form) (response, error) {
-	overlap, known := overlaps[f["overlap"]]
+	overlap, known := overlapOf(f["overlap"])
 	if !known {
-		return response{}, invalidRequest("overlap must be one of now, hour, day and week")
+		return response{}, invalidRequest("overlap must be one of none, hour, day and week")
 	}
 	secret, _ := i.keyring.NewOpaque(token.ClassSecret)
 	row, err := i.editApplication(x, p, "client.rotate_secret", func(_ store.Writer, c *store.Client) error {

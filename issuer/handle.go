@@ -168,7 +168,7 @@ func (i *Issuer) refusal(x *exchange, err error) response {
 // privateEndpoints are those that ask for credentials.
 var privateEndpoints = []string{
 	"s4.code", "s4.token", "token", "introspect", "self", "revoke", "login", "login.callback", "logout", "settings.password",
-	"trading.token", "trading.tokens", "trading.show", "trading.revoke", "exchange.token", "exchange.delink",
+	"trading.token", "trading.tokens", "trading.show", "trading.revoke", "exchange.token", "exchange.delink", "integrations.new", "integrations.rotate",
 }
 
 // errPanic stands for a panic, whose value might hold anything.

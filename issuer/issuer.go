@@ -234,6 +234,7 @@ func (i *Issuer) routes(base string) *http.ServeMux {
 	i.securityRoutes(mux, base)
 	i.applicationRoutes(mux, base)
 	i.linkedRoutes(mux, base)
+	i.integrationRoutes(mux, base)
 	mux.Handle(wellKnown+base, i.handle("metadata", get, i.metadata))
 	mux.Handle(base+pathProblems+"{code}", i.handle("problems", get, i.problem))
 	i.tradingRoutes(mux, base)

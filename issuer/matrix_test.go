@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // endpoint is what the matrix of bad input has to know of one.
@@ -149,6 +150,30 @@ func endpoints() []endpoint {
 			}},
 		{pattern: pathActivity, methods: readOnly, speaks: speaksPage,
 			good: func(b *bank) call { return b.sessionOf("alice").get(pathActivity) }},
+		{pattern: pathIntegrations, methods: readOnly, speaks: speaksPage,
+			good: func(b *bank) call { return b.sessionOf("alice").get(pathIntegrations) }},
+		{pattern: pathIntegrationStatus, methods: readOnly, speaks: speaksPage,
+			good: func(b *bank) call { return b.sessionOf("alice").get(pathIntegrationStatus) }},
+		{pattern: pathIntegrationNew, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "once", "name", "scope.read:eft", "expires"},
+			good: func(b *bank) call { return b.sessionOf("alice").newIntegration() }},
+		{pattern: pathIntegrationTry, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call {
+				alice := b.sessionOf("alice")
+				_, raw := alice.integrated()
+				return alice.form(pathIntegrationTry, "token", raw)
+			}},
+		{pattern: pathIntegrationRevoke, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf"},
+			good: func(b *bank) call {
+				alice := b.sessionOf("alice")
+				id, _ := alice.integrated()
+				return alice.form(strings.Replace(pathIntegrationRevoke, "{id}", id, 1))
+			}},
+		{pattern: pathIntegrationRotate, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "once", "overlap"},
+			good: func(b *bank) call {
+				alice := b.sessionOf("alice")
+				id, _ := alice.integrated()
+				return alice.form(strings.Replace(pathIntegrationRotate, "{id}", id, 1), "once", token.NewID(), "overlap", "day")
+			}},
 		{pattern: pathTradingToken, methods: postOnly, takes: takesForm, needs: []string{"grant_type", "refresh_token"}, scopes: true,
 			good: func(b *bank) call { return tradingCall(b.trader("alice").newShared("T1").raw) }},
 		{pattern: pathTradingTokens, methods: pageMethods, speaks: speaksPage, takes: takesForm, needs: []string{"csrf", "account"},

@@ -1,14 +1,14 @@
 package pages
 
-// Problem is what is wrong with a field, as a text of the catalogue.
-type Problem struct {
+// FieldProblem is what is wrong with a field, as a text of the catalogue.
+type FieldProblem struct {
 	id     string
 	values []any
 }
 
 // NewProblem is the problem with this text; the pairs are names and values that
 // stand in it.
-func NewProblem(id string, pairs ...any) Problem { return Problem{id, pairs} }
+func NewProblem(id string, pairs ...any) FieldProblem { return FieldProblem{id, pairs} }
 
 // Says is the text.
-func (p Problem) Says() string { return text(english, p.id, p.values...) }
+func (p FieldProblem) Says() string { return text(english, p.id, p.values...) }

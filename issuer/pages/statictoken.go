@@ -11,6 +11,7 @@ const (
 	TokenLive    TokenStatus = "live"
 	TokenRevoked TokenStatus = "revoked"
 	TokenExpired TokenStatus = "expired"
+	TokenEnded   TokenStatus = "ended" // what it stood on ended
 )
 
 // StaticToken is a token as its owner sees it.
@@ -35,8 +36,8 @@ type StaticTokensData struct {
 	Scopes   []string // that it would have
 	Accounts []string
 	Tokens   []StaticToken
-	Label    string   // what was typed
-	Problem  *Problem // nil: none
+	Label    string        // what was typed
+	Problem  *FieldProblem // nil: none
 }
 
 // NewStaticTokenData is a token that was issued a moment ago.
