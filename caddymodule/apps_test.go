@@ -235,6 +235,11 @@ func TestS3_9_S3_10_StaticTokenThroughTheGate(t *testing.T) {
 	}
 	stream := s.openWebSocket(token)
 	stream.alive(t)
+	list := alice.page("/static-tokens", 200)
+	question := alice.page(regexp.MustCompile(`/static-tokens/\w+/revoke`).FindString(list), 200)
+	if !strings.Contains(question, "Revoke <bdi>Reports</bdi>?") || !strings.Contains(question, "1 live stream is cut now.") {
+		t.Errorf("before it is revoked its owner is told\n%s", question)
+	}
 
 	s.ok("", "bearer", "bind", "alice", "2", "--scopes", "read:accounts")
 	s.wantCut(stream)
@@ -284,4 +289,59 @@ func TestS3_3_S3_6_ApplicationInTheRealServer(t *testing.T) {
 		t.Errorf("disabled: %d", got)
 	}
 	s.noSecrets(secret)
+}
+
+// A bot goes on while its secret is replaced, its owner sees that it still has the old
+// one, and when the application ends so does all that the bot obtained.
+func TestS3_6_SecretIsReplacedWhileTheBotRuns(t *testing.T) {
+	s := newServer(t).start()
+	alice := s.browserOf("alice", "read:accounts read:market", "1")
+	const callback = "https://chat.example.com/cb"
+	secretOf := func(page string) string {
+		return regexp.MustCompile(`(?m)^CLIENT_SECRET=(\S+)$`).FindStringSubmatch(page)[1]
+	}
+	page := alice.fill("/applications/new", "/applications/new", 201, "name", "Chat", "redirect_uris", callback, "scope.read:market", "on")
+	id, first := regexp.MustCompile(`(?m)^CLIENT_ID=(\S+)$`).FindStringSubmatch(page)[1], secretOf(page)
+	own := "/applications/" + id
+	_, back := (&surfer{s, alice.client}).consent(id, callback, "read:market", "account:1", "on")
+	got := s.redeemCode(id, first, callback, back.Get("code"))
+	stream := s.openWebSocket(got.Access)
+	stream.alive(t)
+
+	second := secretOf(alice.fill(own, own+"/secret", 200, "overlap", "day"))
+	got = s.renewApp(id, first, got.Refresh)
+	if page := alice.page(own, 200); !strings.Contains(page, "The secret before is good until") || !strings.Contains(page, "It was last used on") ||
+		!strings.Contains(page, "<dd>1 user</dd>") {
+		t.Errorf("the owner is told\n%s", page)
+	}
+	got = s.renewApp(id, second, got.Refresh)
+	if shown := s.ok("", "bearer", "client", "show", id); !regexp.MustCompile(`(?m)^old secret until +20\S+Z$`).MatchString(shown) {
+		t.Errorf("client show printed\n%s", shown)
+	}
+	s.eventually("the use of the old secret in the audit trail", func() bool {
+		return strings.Contains(s.ok("", "bearer", "audit", "list", "--action", "client.old_secret"), "client:"+id)
+	})
+
+	// By command, too; the oldest is good no more.
+	var third record
+	s.decode(s.ok("", "bearer", "client", "rotate-secret", id, "--overlap", "1h", "--json"), &third)
+	s.restart()
+	s.refused(s.exchange(id, first, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.Refresh}}), 401)
+	got = s.renewApp(id, second, got.Refresh)
+	got = s.renewApp(id, third.Secret, got.Refresh)
+	stream = s.openWebSocket(got.Access)
+	stream.alive(t)
+
+	question := alice.page(own+"/disable", 200)
+	for _, says := range []string{"End <bdi>Chat</bdi>?", "1 user loses it", "1 live stream is cut now."} {
+		if !strings.Contains(question, says) {
+			t.Errorf("before it ends its owner is not told %q\n%s", says, question)
+		}
+	}
+	alice.fill(own+"/disable", own+"/disable", 303)
+	s.wantCut(stream)
+	for _, secret := range []string{first, second, third.Secret} {
+		s.refused(s.exchange(id, secret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.Refresh}}), 401)
+	}
+	s.noSecrets(first, second, third.Secret, got.Access, got.Refresh)
 }

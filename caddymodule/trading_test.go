@@ -166,6 +166,10 @@ func TestS2_1_S2_11_S2_14_TradingTokensOfTwoEnvironments(t *testing.T) {
 	events := s.openEvents("SSE", http.DefaultClient, s.api, got.Access)
 	ws.alive(t)
 	events.alive(t)
+	if status, body := s.page(s.issuer, cookie, "/trading/tokens/revoke", "token", id); status != 200 || !strings.Contains(body, "2 live streams are cut now.") || !strings.Contains(body, "created by <bdi>") {
+		t.Errorf("before it is revoked a developer is told %d\n%s", status, body)
+	}
+	ws.alive(t)
 	if status, body := s.page(s.issuer, cookie, "/trading/tokens/revoke", "token", id, "confirmed", "yes"); status != 303 {
 		t.Fatalf("revoke: %d %s", status, body)
 	}

@@ -32,6 +32,17 @@ type browser struct {
 // answer.
 func (s *server) authorize(address string) (back string) {
 	s.t.Helper()
+	b := s.signedInAt(address)
+	b.send(url.Values{"decision": {"allow"}})
+	if b.away == "" {
+		s.t.Fatalf("%s leads back to no app: %s", address, text(b.page))
+	}
+	return b.away
+}
+
+// signedInAt opens an address and signs in on the way.
+func (s *server) signedInAt(address string) *browser {
+	s.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		s.t.Fatal(err)
@@ -50,11 +61,7 @@ func (s *server) authorize(address string) (back string) {
 	}
 	b.open(request)
 	b.send(url.Values{"user": {alice}, "password": {alicePassword}})
-	b.send(url.Values{"decision": {"allow"}})
-	if b.away == "" {
-		s.t.Fatalf("%s leads back to no app: %s", address, text(b.page))
-	}
-	return b.away
+	return b
 }
 
 func (b *browser) open(request *http.Request) {
@@ -89,7 +96,7 @@ func (b *browser) send(typed url.Values) {
 		switch {
 		case field.Data == "input" && (kind == "hidden" || kind == "checkbox" || checked):
 			fields.Set(name, value)
-		case field.Data == "input" && kind != "radio" && typed.Has(name), field.Data == "button" && typed.Get(name) == value:
+		case (field.Data == "input" && kind != "radio" || field.Data == "textarea") && typed.Has(name), field.Data == "button" && typed.Get(name) == value:
 			fields.Set(name, typed.Get(name))
 		}
 	}

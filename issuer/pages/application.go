@@ -43,7 +43,7 @@ type NewApplicationData struct {
 // Uses is who uses something at this moment.
 type Uses struct {
 	Users    int
-	Many     bool // there are more than Users
+	Many     bool // there may be more than Users
 	Streams  int
 	Requests int // that are no streams
 }
