@@ -31,11 +31,11 @@ func TestActivityInABrowser(t *testing.T) {
 				t.Fatalf("status %d at %s", status, b.url())
 			}
 			b.wantText("main", "You signed in\nfrom 127.0.0.1")
-			b.wantText("main", "An operator (socket) opened account 1234567 to you")
+			b.wantText("main", "An operator opened account 1234567 to you")
 			b.check("activity", l)
 			b.press("Older")
-			b.wantText("main", "An operator (socket) issued the token bot 1")
-			b.wantText("main", "An operator (socket) changed your name or what you may do")
+			b.wantText("main", "An operator issued the token bot 1")
+			b.wantText("main", "An operator changed your name or what you may do")
 			b.check("activity-older", l)
 			b.press("Back to the newest")
 
