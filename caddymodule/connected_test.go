@@ -95,12 +95,12 @@ func TestActivityTellsWhatOperatorsDid(t *testing.T) {
 	s.ok("", "bearer", "account", "disable", "T1", "--reason", "a secret suspicion")
 	seen := alice.page("/settings/activity", 200)
 	for _, want := range []string{
-		"An operator (socket)</bdi> issued the token <strong><bdi>bot 1</bdi></strong>",
-		"An operator (socket)</bdi> revoked the token <strong><bdi>bot 1</bdi></strong>",
-		"An operator (socket)</bdi> opened account <strong><bdi>2</bdi></strong> to you",
-		"An operator (socket)</bdi> took account <strong><bdi>2</bdi></strong> from you",
-		"An operator (socket)</bdi> set another password for you", "An operator (socket)</bdi> made you a user",
-		"An operator (socket)</bdi> disabled account <strong><bdi>T1</bdi></strong>",
+		"An operator</bdi> issued the token <strong><bdi>bot 1</bdi></strong>",
+		"An operator</bdi> revoked the token <strong><bdi>bot 1</bdi></strong>",
+		"An operator</bdi> opened account <strong><bdi>2</bdi></strong> to you",
+		"An operator</bdi> took account <strong><bdi>2</bdi></strong> from you",
+		"An operator</bdi> set another password for you", "An operator</bdi> made you a user",
+		"An operator</bdi> disabled account <strong><bdi>T1</bdi></strong>",
 		"You</bdi> created a token of trading account <strong><bdi>T1</bdi></strong>",
 	} {
 		if !strings.Contains(seen, want) {

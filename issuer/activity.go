@@ -25,10 +25,10 @@ type activityQuery struct {
 // others did to the user's things, or to an account that is open to the user in
 // full at this moment.
 func (i *Issuer) activity(x *exchange, p *person) (response, error) {
-	q, sent, problem := readActivityQuery(x.URL.RawQuery)
+	q, sent, field, problem := readActivityQuery(x.URL.RawQuery)
 	d := pages.ActivityData{
 		Layout: i.layoutIn(p, pages.SectionActivity), Kind: sent["kind"], From: sent["from"], Until: sent["until"],
-		Kinds: activityKindNames(), Problem: problem, Filtered: q.kind != "" || !q.from.IsZero() || !q.until.IsZero(),
+		Kinds: activityKindNames(), Problem: problem, Field: field, Filtered: q.kind != "" || !q.from.IsZero() || !q.until.IsZero(),
 	}
 	if problem != "" {
 		return pageResponse(http.StatusBadRequest, pages.Activity(d)), nil
@@ -68,36 +68,36 @@ func (i *Issuer) activity(x *exchange, p *person) (response, error) {
 
 // readActivityQuery reads the form of the page, which comes in the address. Whatever
 // it cannot be is told beside the field.
-func readActivityQuery(raw string) (q activityQuery, sent form, problem pages.ActivityProblem) {
+func readActivityQuery(raw string) (q activityQuery, sent form, field string, problem pages.ActivityProblem) {
 	sent, err := parseForm(raw)
 	if err != nil {
-		return q, nil, pages.ActivityMalformed
+		return q, nil, "", pages.ActivityMalformed
 	}
 	q.kind = activityKind(sent["kind"])
 	if _, known := activityActions[q.kind]; q.kind != "" && q.kind != activityRefusals && !known {
-		return q, sent, pages.ActivityKindUnknown
+		return q, sent, "kind", pages.ActivityKindUnknown
 	}
-	for name, into := range map[string]*time.Time{"from": &q.from, "until": &q.until} {
-		if sent[name] == "" {
+	for _, day := range []struct {
+		name string
+		into *time.Time
+	}{{"from", &q.from}, {"until", &q.until}} {
+		if sent[day.name] == "" {
 			continue
 		}
-		day, err := time.Parse(time.DateOnly, sent[name])
-		if err != nil || day.Year() < 1970 { // which no browser's field sends
-			return q, sent, pages.ActivityNoDay
+		if *day.into, err = time.Parse(time.DateOnly, sent[day.name]); err != nil || day.into.Year() < 1970 { // no browser sends it
+			return q, sent, day.name, pages.ActivityNoDay
 		}
-		*into = day
 	}
 	if !q.until.IsZero() && q.until.Before(q.from) {
-		return q, sent, pages.ActivityDaysSwapped
+		return q, sent, "until", pages.ActivityDaysSwapped
 	}
 	if sent["before"] != "" {
-		before, err := strconv.ParseInt(sent["before"], 10, 64)
-		if err != nil || before < 1 {
-			return q, sent, pages.ActivityNoPlace
+		q.before, err = strconv.ParseInt(sent["before"], 10, 64)
+		if err != nil || q.before < 1 {
+			return q, sent, "", pages.ActivityNoPlace
 		}
-		q.before = before
 	}
-	return q, sent, ""
+	return q, sent, "", ""
 }
 
 // filter is the query as the store knows it.

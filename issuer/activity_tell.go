@@ -94,12 +94,10 @@ func (t *teller) who(row *store.AuditRow) (word, name string, err error) {
 			return "another_user", "", err
 		}
 		return "user", name, err
-	case "operator":
-		return "operator", shownText(id, maxShownName), nil
 	case "client":
 		name, err := t.client(id)
 		return "app", name, err
-	case "config", "server":
+	case "operator", "config", "server": // which operator it was, other operators find in the trail
 		return kind, "", nil
 	}
 	return "somebody", "", nil

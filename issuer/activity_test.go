@@ -96,7 +96,7 @@ func TestAddressesOfOthersAreNotShown(t *testing.T) {
 	alice.wantHappened("",
 		"Somebody tried to sign in as you, with a wrong password from 203.0.113.9, 3 times refused",
 		"The app "+botID+" used a refresh token that was used up. Somebody may have stolen it, so its access was ended refused",
-		"An operator (admin) changed your name or what you may do",
+		"An operator changed your name or what you may do",
 		"bob ended an access that is not known any more, to account T1")
 }
 
@@ -147,7 +147,7 @@ func TestActionWithoutATextIsSaidByItsName(t *testing.T) {
 	b.recorded(store.Event{Actor: "nobody knows", Action: "token.show", Target: "x", Subject: "user:alice", Outcome: "never_heard_of"})
 	alice.wantHappened("",
 		"Somebody was refused token.show refused",
-		"An operator (<b>): moon.<i>paint")
+		"An operator: moon.<i>paint")
 	if page := b.do(alice.get(pathActivity)); strings.Contains(page.body, "<i>paint") || strings.Contains(page.body, "<b>") {
 		t.Error(page.body)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// press presses keys one after the other, as kb.Tab, kb.Enter, kb.Escape and " ".
-func (b *tab) press(keys ...string) {
+// keys presses keys one after the other, as kb.Tab, kb.Enter, kb.Escape and " ".
+func (b *tab) keys(keys ...string) {
 	b.t.Helper()
 	for _, key := range keys {
 		ask(b, chromedp.KeyEvent(key))
@@ -46,25 +46,25 @@ func TestS3_2_UserMenuByKeyboard(t *testing.T) {
 			b := open(t, l)
 			b.visit(s.issuer + "/login")
 			b.signIn(aliceID, alicePassword)
-			b.press(kb.Tab)
+			b.keys(kb.Tab)
 			if got := b.focused(); got != "a Skip to the content" {
 				t.Errorf("the first is %q", got)
 			}
-			b.press(kb.Enter)
+			b.keys(kb.Enter)
 			becomes(b, `location.hash`, "#main")
 			b.visit(s.issuer + "/")
-			b.press(kb.Tab, kb.Tab, kb.Tab)
+			b.keys(kb.Tab, kb.Tab, kb.Tab)
 			if got := b.focused(); got != "summary Menu of Alice Doe" {
 				t.Fatalf("the third is %q", got)
 			}
 			const isOpen = `document.querySelector("details.user").open`
-			b.press(kb.Enter)
+			b.keys(kb.Enter)
 			becomes(b, isOpen, true)
-			b.press(" ")
+			b.keys(" ")
 			becomes(b, isOpen, false)
-			b.press(" ")
+			b.keys(" ")
 			becomes(b, isOpen, true)
-			b.press(kb.Tab, kb.Tab)
+			b.keys(kb.Tab, kb.Tab)
 			if got := b.focused(); got != "a </> API" {
 				t.Errorf("the second of the menu is %q", got)
 			}
@@ -100,7 +100,7 @@ func TestS1_6_CopyButton(t *testing.T) {
 	b := open(t, look{})
 	b.allowClipboard()
 	b.visit(page)
-	b.press(kb.Tab, kb.Enter)
+	b.keys(kb.Tab, kb.Enter)
 	b.wantText("button", "Copied")
 	if got := b.clipboard(); got != "a secret value" {
 		t.Errorf("the clipboard holds %q", got)

@@ -54,7 +54,7 @@ func TestS2_8_TenThousandTokensInABrowser(t *testing.T) {
 	if got := eval[int](b, rows); got != all {
 		t.Fatalf("%d rows", got)
 	}
-	b.press(kb.End)
+	b.keys(kb.End)
 	becomes(b, `document.querySelector("main tbody tr:last-child").getBoundingClientRect().bottom <= innerHeight`, true)
 	if status := b.submit("main tbody tr:last-child button[formaction]"); status != 200 {
 		t.Fatalf("revoke: status %d", status)

@@ -69,7 +69,8 @@ type ActivityData struct {
 	Kind, From, Until string   // as they were sent
 	Kinds             []string // that there are
 	Problem           ActivityProblem
-	Filtered          bool // not all is shown
+	Field             string // that the problem is about; empty: none of them
+	Filtered          bool   // not all is shown
 	Days              []Day
 	Older, Newest     string // addresses; empty: it is the end
 }

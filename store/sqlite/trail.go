@@ -23,13 +23,19 @@ func (r reader) Audit(env store.Environment, filter store.AuditFilter) ([]store.
 	return r.narrowed("audit e WHERE +e.environment IN (?, ?)", []any{env, store.Everywhere}, &filter)
 }
 
+// What is read of the trail by an index that has only such rows. To name the index
+// makes an error of what would be a walk through the whole trail.
+const (
+	byUser    = `audit e INDEXED BY audit_by_user WHERE e.environment = ? AND e.actor = ? AND substr(e.actor, 1, 5) = 'user:'`
+	bySubject = `audit e INDEXED BY audit_by_subject WHERE e.environment = ? AND e.subject = ? AND e.subject <> ''`
+)
+
 // concerning reads what concerns a user from one index entry after the other: what
 // the user did, what was done to it, and to each of its accounts. Each is read from
 // its end, so that a page costs as much as it shows.
 func (r reader) concerning(env store.Environment, filter *store.AuditFilter) ([]store.AuditRow, error) {
 	user := store.UserWord(filter.User)
-	rows, err := r.narrowed("audit e INDEXED BY audit_by_user WHERE e.environment = ? AND e.actor = ? AND substr(e.actor, 1, 5) = 'user:'",
-		[]any{env, user}, filter)
+	rows, err := r.narrowed(byUser, []any{env, user}, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +44,7 @@ func (r reader) concerning(env store.Environment, filter *store.AuditFilter) ([]
 		subjects = append(subjects, store.AccountWord(account))
 	}
 	for _, subject := range subjects {
-		more, err := r.narrowed("audit e INDEXED BY audit_by_subject WHERE e.environment = ? AND e.subject = ? AND e.subject <> ''",
-			[]any{env, subject}, filter)
+		more, err := r.narrowed(bySubject, []any{env, subject}, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +61,11 @@ func (r reader) concerning(env store.Environment, filter *store.AuditFilter) ([]
 // narrowed reads the rows of a table expression with its condition, newest first, as
 // far as a filter lets them through.
 func (r reader) narrowed(from string, args []any, filter *store.AuditFilter) ([]store.AuditRow, error) {
+	query, args := narrowing(from, args, filter)
+	return list(r.s, eventInto, query, args...)
+}
+
+func narrowing(from string, args []any, filter *store.AuditFilter) (string, []any) {
 	query := `SELECT ` + eventColumns + ` FROM ` + from
 	narrow := func(condition string, arg any) {
 		query += " AND " + condition
@@ -90,7 +100,7 @@ func (r reader) narrowed(from string, args []any, filter *store.AuditFilter) ([]
 	if filter.Limit > 0 {
 		limit = filter.Limit
 	}
-	return list(r.s, eventInto, query+` ORDER BY e.sequence DESC LIMIT ?`, append(args, limit)...)
+	return query + ` ORDER BY e.sequence DESC LIMIT ?`, append(args, limit)
 }
 
 func (r reader) AuditRows(after int64, limit int) ([]store.AuditRow, error) {
