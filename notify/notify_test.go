@@ -652,7 +652,7 @@ func TestNoSecretInMessages(t *testing.T) {
 	w.pass(time.Second)
 	w.pass(10 * 24 * time.Hour)
 	for _, one := range w.receiver.take() {
-		if strings.Contains(one.body, "bearer_") || strings.Contains(one.body, secret) || strings.Contains(fmt.Sprint(one.header), secret) {
+		if strings.Contains(one.body, "cb_") || strings.Contains(one.body, secret) || strings.Contains(fmt.Sprint(one.header), secret) {
 			t.Errorf("%s", one.body)
 		}
 	}
