@@ -3,7 +3,6 @@ package browser
 import (
 	"os"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
@@ -23,18 +22,6 @@ func (b *tab) press(keys ...string) {
 func (b *tab) focused() string {
 	b.t.Helper()
 	return eval[string](b, `(e => e.tagName.toLowerCase() + ' ' + (e.id || e.ariaLabel || e.innerText.trim()))(document.activeElement)`)
-}
-
-// becomes waits until a page answers an expression so.
-func becomes[T comparable](b *tab, expression string, want T) {
-	b.t.Helper()
-	var got T
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) { // between two looks, not for correctness
-		if got = eval[T](b, expression); got == want {
-			return
-		}
-	}
-	b.t.Fatalf("%s is %v, want %v", expression, got, want)
 }
 
 // The menu of who is signed in opens, leads on and closes by keyboard alone, with
