@@ -9,9 +9,11 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// press presses keys one after the other, as kb.Tab, kb.Enter, kb.Escape and " ".
+// press presses keys one after the other, as kb.Tab, kb.Enter, kb.Escape and " ". (A
+// page that has not been drawn yet is deaf.)
 func (b *tab) press(keys ...string) {
 	b.t.Helper()
+	becomes(b, `performance.getEntriesByType("paint").length > 0`, true)
 	for _, key := range keys {
 		ask(b, chromedp.KeyEvent(key))
 	}
@@ -28,7 +30,7 @@ func (b *tab) focused() string {
 // scripts and without; what comes first leads past it.
 func TestS3_2_UserMenuByKeyboard(t *testing.T) {
 	s := start(t, "")
-	for _, l := range []look{{}, {noScripts: true}} {
+	for _, l := range []look{{}, {phone: true, dark: true, noScripts: true}} {
 		t.Run(l.String(), func(t *testing.T) {
 			b := open(t, l)
 			b.visit(s.issuer + "/login")
@@ -55,6 +57,7 @@ func TestS3_2_UserMenuByKeyboard(t *testing.T) {
 			if got := b.focused(); got != "a </> API" {
 				t.Errorf("the second of the menu is %q", got)
 			}
+			b.check("user-menu", l)
 		})
 	}
 }
