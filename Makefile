@@ -36,7 +36,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash clients axe lint fuzz bench clean check-go check-cc check-chromium check-clients
+.PHONY: help build run test proof crash clients axe pictures lint fuzz bench clean check-go check-cc check-chromium check-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -105,6 +105,9 @@ $(GOLANGCI): | check-go
 	@mkdir -p bin/tmp
 	@GOBIN='$(CURDIR)/bin/tmp' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv bin/tmp/golangci-lint $@ && rmdir bin/tmp
+
+pictures: check-go check-chromium axe ## Take pictures of all pages (bin/pictures/index.html), and those of docs/portal.md anew
+	@BEARER_SCREENSHOTS='$(CURDIR)/bin/pictures' $(GO) test -tags $(TAGS) -count 1 $(TESTFLAGS) ./examples/browser -update-pictures
 
 # list_tests NAME prints "package-folder function" for each function of the
 # module's tests whose name begins so. `go list` leaves other modules out.

@@ -56,8 +56,10 @@ func (i *Issuer) listTrading(x *exchange, p *person) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	layout := i.layoutIn(p, pages.SectionAccessTokens)
+	layout.Wide = true
 	data := pages.TradingData{
-		Layout: i.layoutIn(p, pages.SectionAccessTokens), Account: account, Name: d.account.Name,
+		Layout: layout, Account: account, Name: d.account.Name,
 		Create: i.tradingPage(account), Show: i.base + tradingPath(pathTradingShow, account),
 		Revoke: i.base + tradingPath(pathTradingRevoke, account),
 		Any:    len(tokens) > 0, Live: countLive(tokens), Tokens: tradingRows(tokens),

@@ -1,10 +1,10 @@
 package browser
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -16,11 +16,10 @@ func (b *tab) back() {
 	b.t.Helper()
 	history := ask(b, chromedp.NavigationEntries())
 	send(b, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
-	for deadline := time.Now().Add(patience); ask(b, chromedp.NavigationEntries()).CurrentIndex >= history.CurrentIndex; time.Sleep(10 * time.Millisecond) { // between two looks, not for correctness
-		if time.Now().After(deadline) {
-			b.t.Fatalf("the browser does not go back from %s within %s", b.url(), patience)
-		}
-	}
+	eventually(b, "the browser goes back", func(ctx context.Context) (int64, bool, error) {
+		now, err := chromedp.Run(ctx, chromedp.NavigationEntries())
+		return now.CurrentIndex, now.CurrentIndex < history.CurrentIndex, err
+	})
 	becomes(b, `document.readyState`, "complete")
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,10 +19,6 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
-
-// screenshots is the variable that names the folder for pictures of what the tests
-// see. Without it, none are taken.
-const screenshots = "BEARER_SCREENSHOTS"
 
 // patience bounds whatever a browser or a server is waited for.
 const patience = 30 * time.Second
@@ -202,19 +197,37 @@ func eval[T any](b *tab, expression string) T {
 	return ask(b, chromedp.Evaluate[T](expression))
 }
 
+// becomes waits until a page answers an expression so. While a page takes the place
+// of another, neither answers.
+func becomes[T comparable](b *tab, expression string, want T) {
+	b.t.Helper()
+	eventually(b, fmt.Sprintf("%s is %v", expression, want), func(ctx context.Context) (T, bool, error) {
+		got, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+		return got, got == want, err
+	})
+}
+
+// eventually looks until something holds, and fails with the last that was seen.
+func eventually[T any](b *tab, what string, look func(context.Context) (seen T, holds bool, err error)) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	for ; ; time.Sleep(10 * time.Millisecond) { // between two looks, not for correctness
+		seen, holds, err := look(ctx)
+		if err == nil && holds {
+			return
+		}
+		if ctx.Err() != nil {
+			b.t.Fatalf("it does not come to pass within %s that %s; last seen: %v, error %v", patience, what, seen, err)
+		}
+	}
+}
+
 // wantFocus waits until an element has the focus. (A page that is loaded gives it
 // away when it is drawn.)
 func (b *tab) wantFocus(id string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(patience); ; {
-		got := eval[string](b, `document.activeElement.id`)
-		if got == id {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("the focus is on %q, want %q", got, id)
-		}
-	}
+	becomes(b, `document.activeElement?.id ?? ""`, id)
 }
 
 // check looks at the page that is open with the eyes of those who look at many, and
@@ -237,14 +250,4 @@ func (b *tab) wrong() []string {
 		wrong = append(wrong, fmt.Sprintf("it weighs %.0f bytes, more than %d", weight, maxWeight))
 	}
 	return append(wrong, b.traffic.since(origin(b.url()))...)
-}
-
-func (b *tab) picture(file string) {
-	b.t.Helper()
-	folder := os.Getenv(screenshots)
-	if folder == "" {
-		return
-	}
-	image := ask(b, chromedp.FullScreenshot(100))
-	must(b.t, errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, file), image, 0o600)))
 }

@@ -29,6 +29,7 @@ const inspection = `(() => {
   };
   const name = e => '<' + e.tagName.toLowerCase() + (e.className && e.className.baseVal === undefined ? '.' + e.className : '') + '> ' + (e.innerText || e.name || '').slice(0, 40);
   const clipped = e => e && (getComputedStyle(e).clipPath !== 'none' || clipped(e.parentElement));
+  const scrolled = e => e.tagName !== 'MAIN' && (getComputedStyle(e.parentElement).overflowX !== 'visible' || scrolled(e.parentElement));
   const shown = e => e.checkVisibility({opacityProperty: true, visibilityProperty: true}) && e.getClientRects().length > 0;
 
   for (const e of document.querySelectorAll('body *')) {
@@ -37,8 +38,10 @@ const inspection = `(() => {
       const edge = contrast(over(rgba(getComputedStyle(e).borderTopColor), ground(e.parentElement)), ground(e.parentElement));
       if (edge < 3) wrong.push('contrast ' + edge.toFixed(2) + ' of the border of ' + name(e));
     }
-    const right = e.getBoundingClientRect().right;
-    if (right > document.documentElement.clientWidth + 1 && getComputedStyle(e).position !== 'absolute' && !clipped(e)) wrong.push('sticks out at the right: ' + name(e));
+    const right = e.getBoundingClientRect().right, sheet = e.closest('main');
+    if (getComputedStyle(e).position === 'absolute' || clipped(e)) continue;
+    if (right > document.documentElement.clientWidth + 1) wrong.push('sticks out at the right: ' + name(e));
+    else if (sheet && right > sheet.getBoundingClientRect().right + 1 && !scrolled(e)) wrong.push('sticks out of the sheet: ' + name(e));
   }
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth) wrong.push('the page scrolls sideways');
   if (document.querySelectorAll('h1').length !== 1) wrong.push('it has not one first heading');

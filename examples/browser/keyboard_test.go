@@ -3,16 +3,17 @@ package browser
 import (
 	"os"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
-// keys presses keys one after the other, as kb.Tab, kb.Enter, kb.Escape and " ".
+// keys presses keys one after the other, as kb.Tab, kb.Enter, kb.Escape and " ". (A
+// page that has not been drawn yet is deaf.)
 func (b *tab) keys(keys ...string) {
 	b.t.Helper()
+	becomes(b, `performance.getEntriesByType("paint").length > 0`, true)
 	for _, key := range keys {
 		ask(b, chromedp.KeyEvent(key))
 	}
@@ -25,23 +26,11 @@ func (b *tab) focused() string {
 	return eval[string](b, `(e => e.tagName.toLowerCase() + ' ' + (e.id || e.ariaLabel || e.innerText.trim()))(document.activeElement)`)
 }
 
-// becomes waits until a page answers an expression so.
-func becomes[T comparable](b *tab, expression string, want T) {
-	b.t.Helper()
-	var got T
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) { // between two looks, not for correctness
-		if got = eval[T](b, expression); got == want {
-			return
-		}
-	}
-	b.t.Fatalf("%s is %v, want %v", expression, got, want)
-}
-
 // The menu of who is signed in opens, leads on and closes by keyboard alone, with
 // scripts and without; what comes first leads past it.
 func TestS3_2_UserMenuByKeyboard(t *testing.T) {
 	s := start(t, "")
-	for _, l := range []look{{}, {noScripts: true}} {
+	for _, l := range []look{{}, {phone: true, dark: true, noScripts: true}} {
 		t.Run(l.String(), func(t *testing.T) {
 			b := open(t, l)
 			b.visit(s.issuer + "/login")
@@ -68,6 +57,7 @@ func TestS3_2_UserMenuByKeyboard(t *testing.T) {
 			if got := b.focused(); got != "a </> API" {
 				t.Errorf("the second of the menu is %q", got)
 			}
+			b.check("user-menu", l)
 		})
 	}
 }

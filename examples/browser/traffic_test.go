@@ -1,12 +1,13 @@
 package browser
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
@@ -20,6 +21,12 @@ const maxWeight = 100_000
 
 // secret is in each secret that we give away.
 var secret = regexp.MustCompile(`cb_(test|live)_`)
+
+// needed is what a page is not whole without. (What a script asks for later may go
+// on for ever, and the browser asks for an icon whenever it likes.)
+var needed = []network.ResourceType{
+	network.ResourceTypeDocument, network.ResourceTypeStylesheet, network.ResourceTypeScript, network.ResourceTypeImage, network.ResourceTypeFont,
+}
 
 // traffic is what a tab asked for, and what its browser complained of.
 type traffic struct {
@@ -104,7 +111,7 @@ func (tr *traffic) weigh(of cdp.LoaderID) (weight float64, whole bool) {
 	defer tr.mu.Unlock()
 	for _, r := range tr.requests {
 		switch {
-		case r.of != of || r.kind == network.ResourceTypeFetch || r.kind == network.ResourceTypeXHR || r.kind == network.ResourceTypeEventSource:
+		case r.of != of || !slices.Contains(needed, r.kind):
 		case !r.done:
 			return 0, false
 		case r.kind == network.ResourceTypeDocument:
@@ -131,15 +138,13 @@ func (tr *traffic) since(own string) (wrong []string) {
 }
 
 // weight is that of the page that is open with all that it needs.
-func (b *tab) weight() float64 {
+func (b *tab) weight() (weight float64) {
 	b.t.Helper()
 	loader := send(b, page.GetFrameTree, cdp.Empty{}).FrameTree.Frame.LoaderID
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // between two looks, not for correctness
-		if weight, whole := b.traffic.weigh(loader); whole {
-			return weight
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("%s is not whole within %s", b.url(), patience)
-		}
-	}
+	eventually(b, "the page is whole", func(context.Context) (float64, bool, error) {
+		var whole bool
+		weight, whole = b.traffic.weigh(loader)
+		return weight, whole, nil
+	})
+	return weight
 }
