@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -93,7 +94,7 @@ func (i *Issuer) describeApplication(x *exchange, p *person, f form) (response, 
 // rotateApplicationSecret gives an application another secret. The old one is good
 // for as long as the form says; tokens that it obtained live on.
 func (i *Issuer) rotateApplicationSecret(x *exchange, p *person, f form) (response, error) {
-	overlap, known := overlapOf(f["overlap"])
+	overlap, known := overlapOf(cmp.Or(f["overlap"], "none"))
 	if !known {
 		return response{}, invalidRequest("overlap must be one of none, hour, day and week")
 	}

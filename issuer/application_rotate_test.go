@@ -17,7 +17,7 @@ func (b *bank) secretFits(id, secret string) bool {
 }
 
 func TestS3_6_RotateWithAnOverlapOnThePage(t *testing.T) {
-	for choice, overlap := range map[string]time.Duration{"now": 0, "hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour} {
+	for choice, overlap := range map[string]time.Duration{"none": 0, "hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour} {
 		t.Run(choice, func(t *testing.T) {
 			b := userBank(t)
 			alice := b.sessionOf("alice")
@@ -92,7 +92,7 @@ func TestRotateRefusesOtherOverlaps(t *testing.T) {
 		return tx.PutClient(c)
 	})
 	b.do(alice.get(pathApplications+"/"+id)).wantSays(t, 200, "This application is public")
-	b.do(alice.form(pathApplications+"/"+id+"/secret", "overlap", "now")).wantSays(t, 409, "it has no secret")
+	b.do(alice.form(pathApplications+"/"+id+"/secret", "overlap", "none")).wantSays(t, 409, "it has no secret")
 	if b.clientOf(id).SecretHash == "" || !b.fitsHash(b.clientOf(id).SecretHash, secret) {
 		t.Error("a refused form changed the secret")
 	}
