@@ -39,21 +39,25 @@ func HasDeed(did string) bool {
 }
 
 // Says is the sentence that says it.
-func (d Deed) Says() template.HTML {
-	pairs := []any{"Who", d.who()}
+func (d Deed) Says() SaidRich {
+	return func(in *i18n.Localizer) template.HTML { return d.says(in) }
+}
+
+func (d Deed) says(in *i18n.Localizer) template.HTML {
+	pairs := []any{"Who", d.who(in)}
 	for _, value := range [][2]string{{"Name", d.Name}, {"Account", d.Account}} {
 		if value[1] != "" { // texts look whether they are there
 			pairs = append(pairs, value[0], value[1])
 		}
 	}
-	return rich(english, "activity.did."+d.Did, pairs...)
+	return rich(in, "activity.did."+d.Did, pairs...)
 }
 
-func (d Deed) who() string {
+func (d Deed) who(in *i18n.Localizer) string {
 	if d.WhoNamed != "" {
-		return text(english, "activity.who."+d.Who+"_named", "Name", d.WhoNamed)
+		return text(in, "activity.who."+d.Who+"_named", "Name", d.WhoNamed)
 	}
-	return text(english, "activity.who."+d.Who)
+	return text(in, "activity.who."+d.Who)
 }
 
 // Day is what happened on a day, in UTC.

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -48,6 +49,10 @@ func fill(v reflect.Value, state int) {
 			v.SetMapIndex(key, value)
 		}
 	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[netip.Prefix]() {
+			v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))
+			return
+		}
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			v.Set(reflect.ValueOf(time.Date(2026, 7, 1+state, 12, 0, 0, 0, time.UTC)))
 			return

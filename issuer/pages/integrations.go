@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
 )
 
 // Problem is what is wrong with a field: the name of a text below
@@ -36,11 +38,11 @@ type Integration struct {
 func (t *Integration) Live() bool { return t.Status == "live" }
 
 // StatusText is the status in words.
-func (t *Integration) StatusText() string {
+func (t *Integration) StatusText() Said {
 	if t.Live() && t.Replaced {
-		return text(english, "integrations.status.replaced")
+		return said("integrations.status.replaced")
 	}
-	return text(english, "integrations.status."+t.Status)
+	return said("integrations.status." + t.Status)
 }
 
 // StatusClass is how the status looks.
@@ -55,23 +57,25 @@ func (t *Integration) StatusClass() string {
 }
 
 // UsedText says when and from where the token was used last, in two lines.
-func (t *Integration) UsedText() string {
-	if t.Used.IsZero() {
-		return text(english, "integrations.never_used")
-	}
+func (t *Integration) UsedText() Said {
 	at := moment(t.Used)
-	if t.UsedFrom == "" {
-		return at
+	switch {
+	case t.Used.IsZero():
+		return said("integrations.never_used")
+	case t.UsedFrom == "":
+		return func(*i18n.Localizer) string { return at }
 	}
-	return at + "\n" + text(english, "integrations.used_from", "Address", t.UsedFrom)
+	return func(in *i18n.Localizer) string {
+		return at + "\n" + text(in, "integrations.used_from", "Address", t.UsedFrom)
+	}
 }
 
-// RateText is the rate in words; empty: there is none.
-func (t *Integration) RateText() string {
+// RateText is the rate in words; nil: there is none.
+func (t *Integration) RateText() Said {
 	if t.Rate == 0 {
-		return ""
+		return nil
 	}
-	return text(english, "integrations.rate_is", "Requests", t.Rate, "Per", strings.TrimSuffix(strings.TrimSuffix(t.Per.String(), "0s"), "0m"))
+	return said("integrations.rate_is", "Requests", t.Rate, "Per", strings.TrimSuffix(strings.TrimSuffix(t.Per.String(), "0s"), "0m"))
 }
 
 // moment is how pages write an instant.
@@ -96,7 +100,7 @@ func IntegrationsLive(tokens []Integration) Live {
 	live := Live{Text: make(map[string]string, 3*len(tokens)), Class: make(map[string]string, 2*len(tokens))}
 	for k := range tokens {
 		t := &tokens[k]
-		live.Text["used-"+t.ID], live.Text["streams-"+t.ID], live.Text["status-"+t.ID] = t.UsedText(), strconv.Itoa(t.Streams), t.StatusText()
+		live.Text["used-"+t.ID], live.Text["streams-"+t.ID], live.Text["status-"+t.ID] = t.UsedText()(english), strconv.Itoa(t.Streams), t.StatusText()(english)
 		live.Class["status-"+t.ID], live.Class["row-"+t.ID] = t.StatusClass(), rowClass(t)
 	}
 	return live
@@ -230,8 +234,8 @@ type Tried struct {
 }
 
 // Says is the outcome in a sentence.
-func (t *Tried) Says() string {
-	return text(english, "integrations.tried."+string(t.Outcome), "Name", t.Name, "Address", t.Address,
+func (t *Tried) Says() Said {
+	return said("integrations.tried."+string(t.Outcome), "Name", t.Name, "Address", t.Address,
 		"Scopes", strings.Join(t.Scopes, " "), "Accounts", strings.Join(t.Accounts, " "))
 }
 
@@ -241,7 +245,7 @@ func TriedLive(t *Tried) Live {
 	if t.Outcome == TriedGood {
 		class = "notice good"
 	}
-	return Live{Text: map[string]string{"tried": t.Says()}, Class: map[string]string{"tried": class}}
+	return Live{Text: map[string]string{"tried": t.Says()(english)}, Class: map[string]string{"tried": class}}
 }
 
 // IntegrationTryData is the form with which a token is tried.

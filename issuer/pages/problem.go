@@ -11,4 +11,4 @@ type FieldProblem struct {
 func NewProblem(id string, pairs ...any) FieldProblem { return FieldProblem{id, pairs} }
 
 // Says is the text.
-func (p FieldProblem) Says() string { return text(english, p.id, p.values...) }
+func (p FieldProblem) Says() Said { return said(p.id, p.values...) }

@@ -70,10 +70,24 @@ func say(in *i18n.Localizer, id string, named map[string]any) string {
 	return said
 }
 
+// Said is a text that is decided on and in no language yet; nil: none.
+type Said func(in *i18n.Localizer) string
+
+// SaidRich is Said with HTML of ours.
+type SaidRich func(in *i18n.Localizer) template.HTML
+
+// said is a text of the catalogue with its values.
+func said(id string, pairs ...any) Said {
+	return func(in *i18n.Localizer) string { return text(in, id, pairs...) }
+}
+
 // functions are what templates say texts with.
 func functions(in *i18n.Localizer) template.FuncMap {
 	return template.FuncMap{
 		"t":    func(id string, pairs ...any) string { return text(in, id, pairs...) },
 		"rich": func(id string, pairs ...any) template.HTML { return rich(in, id, pairs...) },
+
+		"say":     func(what Said) string { return what(in) },
+		"sayrich": func(what SaidRich) template.HTML { return what(in) },
 	}
 }
