@@ -45,6 +45,19 @@ func rivalOfApp(tx store.Reader, env store.Environment, id string) (string, erro
 	return "a client", nil
 }
 
+// rivalOfClient is the same for an OAuth client.
+func rivalOfClient(tx store.Reader, env store.Environment, id string) (string, error) {
+	rival, err := principalNamed(tx, env, id)
+	if err != nil || rival != "" {
+		return rival, err
+	}
+	c, err := tx.Client(env, id)
+	if err != nil || !c.Exchange {
+		return "", unlessUnknown(err)
+	}
+	return "an app", nil
+}
+
 func showApp(_ store.Reader, c *store.Client) (record, error) {
 	return record{
 		ID: c.ID, Name: c.Name, Scopes: &c.MaxScopes, Status: c.Status, Source: c.Source, Created: c.Created,

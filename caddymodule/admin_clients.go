@@ -19,7 +19,7 @@ var clients = recordKind[store.Client]{
 	kills: store.KindClient, rights: clientRights,
 	get: store.Reader.Client, list: store.Reader.Clients, put: putClient,
 	ours:     func(c *store.Client) bool { return !c.Exchange },
-	rival:    principalNamed,
+	rival:    rivalOfClient,
 	replaced: replacedClient,
 	fields: func(c *store.Client) fields {
 		return fields{c.ID, c.Source, &c.Created, &c.Status, &c.Name, &c.MaxScopes, &c.SecretHash}

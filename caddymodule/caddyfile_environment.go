@@ -43,6 +43,14 @@ import (
 //			scopes       <scope> [<scope>…]
 //			accounts     <id> [<id>…]
 //		}
+//		app <id> {
+//			name         <text>
+//			description  <text>
+//			secret_hash  <hash>
+//			redirect_uri <uri> [<uri>…]
+//			state        optional|required
+//			scopes       <scope> [<scope>…]
+//		}
 //	}
 //
 // What they mean:
@@ -89,6 +97,14 @@ import (
 //     obtained ends: nobody knows which token came by way of it.
 //   - pkce: optional for a confidential client that cannot do PKCE (RFC 7636).
 //     Default: required.
+//   - app: an app of the access code exchange, whose users connect it. Its id is the
+//     app key, its secret the app secret. Its redirect_uri, of which it needs one, is
+//     where the browser posts the access code, so that it is https, or http as above;
+//     one without a path is an origin, whose pages may get the code by postMessage.
+//     No client and no service account has the same id.
+//   - state: optional for an app from before state, which it cannot send. Whoever makes
+//     a user's browser open an address can connect it to accounts of his own. Default:
+//     required.
 //   - name, description: for people. Default: none.
 //   - secret_hash: the hash of the secret, made with `caddy bearer hash-secret`.
 //     Required, but refused for a public client.
@@ -113,6 +129,7 @@ func (e *Environment) options() []option {
 		{name: "account", args: "<id>", repeat: onceEach, read: e.readAccount},
 		{name: "service_account", args: "<id>", repeat: onceEach, read: e.readServiceAccount},
 		{name: "client", args: "<id>", repeat: onceEach, read: e.readClient},
+		{name: "app", args: "<id>", repeat: onceEach, read: e.readApp},
 	}
 }
 

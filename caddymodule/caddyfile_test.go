@@ -160,6 +160,13 @@ func sound(t *testing.T) (*App, *Gate) {
 	return app, &Gate{Policy: "exchange"}
 }
 
+// anApp declares an app of the access code exchange, for tests to spoil.
+func anApp(env *Environment) *ExchangeApp {
+	a := &ExchangeApp{ID: "budget", SecretHash: serviceHash(), RedirectURIs: []string{"https://app.test/cb"}, Scopes: []string{"read:eft"}}
+	env.Apps = append(env.Apps, a)
+	return a
+}
+
 // validate does what `caddy validate` does.
 func validate(app *App, gate *Gate) error {
 	server := &caddyhttp.Server{
@@ -280,15 +287,77 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 		},
 		"account null": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Accounts = append(sandbox.Accounts, nil) },
-			"environment sandbox: accounts, service_accounts and clients must not hold null",
+			"environment sandbox: accounts, service_accounts, clients and apps must not hold null",
 		},
 		"service account null": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.ServiceAccounts = []*ServiceAccount{nil} },
-			"environment sandbox: accounts, service_accounts and clients must not hold null",
+			"environment sandbox: accounts, service_accounts, clients and apps must not hold null",
 		},
 		"client null": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Clients = []*Client{nil} },
-			"environment sandbox: accounts, service_accounts and clients must not hold null",
+			"environment sandbox: accounts, service_accounts, clients and apps must not hold null",
+		},
+		"app null": {
+			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Apps = []*ExchangeApp{nil} },
+			"environment sandbox: accounts, service_accounts, clients and apps must not hold null",
+		},
+		"app without a secret": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).SecretHash = "" },
+			"app budget: secret_hash: it is missing; make one with: caddy bearer hash-secret",
+		},
+		"app whose secret is no hash": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).SecretHash = clientSecret },
+			"app budget: secret_hash: hash begins with neither $argon2id$ nor $hmac-sha256$",
+		},
+		"app without a redirect URI": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).RedirectURIs = nil },
+			"app budget: redirect_uris are missing",
+		},
+		"app that takes no form": {
+			func(_ *App, sandbox *Environment, _ *Gate) {
+				anApp(sandbox).RedirectURIs = []string{"com.example.app:/back"}
+			},
+			`app budget: redirect URI "com.example.app:/back": must begin with https://`,
+		},
+		"app with an unknown scope": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).Scopes = []string{"read:etf"} },
+			`app budget: scope "read:etf" is not in the policy; did you mean "read:eft"?`,
+		},
+		"app with another state": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).State = "never" },
+			`app budget: state "never" is unknown; known: optional, required`,
+		},
+		"name of an app with a line's end": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).Name = "bud\nget" },
+			`app budget: name "bud\nget": only printable characters`,
+		},
+		"description of an app that turns the direction": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).Description = "\u202eevil" },
+			"app budget: description ",
+		},
+		"app and client of one id": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).ID = clientID },
+			"app demo-client: a client has the same id; choose another",
+		},
+		"app and service account of one id": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).ID = serviceID },
+			"app " + serviceID + ": a service_account has the same id; choose another",
+		},
+		"app declared twice": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox); anApp(sandbox) },
+			"app budget is declared twice",
+		},
+		"app with the id of the built-in client": {
+			func(_ *App, sandbox *Environment, _ *Gate) { anApp(sandbox).ID = store.PersonalClient },
+			"app " + store.PersonalClient + ": the id " + store.PersonalClient + " is that of the built-in client",
+		},
+		"published app in production": {
+			inProduction(func(env *Environment) { anApp(env).ID = clientID }),
+			"the id demo-client is published and serves the sandbox only",
+		},
+		"published secret of an app in production": {
+			inProduction(func(env *Environment) { anApp(env).SecretHash = clientHash() }),
+			"the secret of budget is published and serves the sandbox only",
 		},
 		"name that clears a terminal": {
 			func(_ *App, sandbox *Environment, _ *Gate) { sandbox.Accounts[0].Name = "House\x1b[2J" },

@@ -30,6 +30,9 @@ func declare(ctx context.Context, st store.Store, a *token.Authority, env *Envir
 		if err := d.declareClients(env); err != nil {
 			return err
 		}
+		if err := reconcile(d, &apps, d.appRows(env.Apps)); err != nil {
+			return err
+		}
 		if err := reconcile(d, &serviceAccounts, d.serviceAccountRows(env.ServiceAccounts)); err != nil {
 			return err
 		}

@@ -84,6 +84,9 @@ type Environment struct {
 	// Clients, of which the same is true.
 	Clients []*Client `json:"clients,omitempty"`
 
+	// Apps of the access code exchange, of which the same is true.
+	Apps []*ExchangeApp `json:"apps,omitempty"`
+
 	signingKey *token.KeyFile // what SigningKeyFile holds
 }
 
@@ -171,8 +174,8 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 	case vocabulary == nil:
 		return fmt.Errorf("policy %q is not configured; add to the global options, for example: bearer { policy %s policies/%s.yaml }",
 			e.Policy, e.Policy, e.Policy)
-	case slices.Contains(e.Accounts, nil) || slices.Contains(e.ServiceAccounts, nil) || slices.Contains(e.Clients, nil):
-		return errors.New("accounts, service_accounts and clients must not hold null")
+	case slices.Contains(e.Accounts, nil) || slices.Contains(e.ServiceAccounts, nil) || slices.Contains(e.Clients, nil) || slices.Contains(e.Apps, nil):
+		return errors.New("accounts, service_accounts, clients and apps must not hold null")
 	}
 	if err := e.checkURLs(name); err != nil {
 		return err
@@ -187,7 +190,7 @@ func (e *Environment) provision(name store.Environment, vocabulary *policy.Polic
 			return fmt.Errorf("%s is %s; the least is 1s", what, time.Duration(life))
 		}
 	}
-	return errors.Join(e.checkAccounts(), e.checkServiceAccounts(name), e.checkClients(name), e.checkScopes(vocabulary))
+	return errors.Join(e.checkAccounts(), e.checkServiceAccounts(name), e.checkClients(name), e.checkApps(name), e.checkScopes(vocabulary))
 }
 
 func (e *Environment) checkURLs(name store.Environment) error {
@@ -331,6 +334,11 @@ func (e *Environment) checkScopes(vocabulary *policy.Policy) error {
 	for _, c := range e.Clients {
 		if err := checkScopes(vocabulary, c.Scopes); err != nil {
 			errs = append(errs, fmt.Errorf("client %s: %w", c.ID, err))
+		}
+	}
+	for _, a := range e.Apps {
+		if err := checkScopes(vocabulary, a.Scopes); err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", a.ID, err))
 		}
 	}
 	return errors.Join(errs...)
