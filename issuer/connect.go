@@ -59,7 +59,7 @@ func (i *Issuer) readConnect(x *exchange) (call connectCall, err error) {
 		return call, err
 	}
 	if query["appKey"] == "" {
-		return call, invalidRequest("appKey is missing: the app that sent you here is not set up right")
+		return call, notConnected("no_app")
 	}
 	found, err := i.store.Party(x.Context(), i.environment, query["appKey"])
 	if err != nil {
@@ -68,15 +68,21 @@ func (i *Issuer) readConnect(x *exchange) (call connectCall, err error) {
 	call = connectCall{app: found.Client, redirect: query["redirect_uri"], state: query["state"]}
 	switch {
 	case !call.app.Exchange || call.app.Status != store.Active:
-		return call, invalidRequest("there is no such app")
+		return call, notConnected("unknown_app")
 	case call.redirect == "" || !slices.Contains(call.app.RedirectURIs, call.redirect):
-		return call, invalidRequest("redirect_uri is missing or is not registered for this app")
+		return call, notConnected("other_place")
 	case call.state == "" && call.app.StateOptional:
 	case len(call.state) < minState || len(call.state) > maxState || !isVisible(call.state):
-		return call, invalidRequest("state must be there, of %d characters at least, and hard to guess", minState)
+		return call, notConnected("state", "Least", minState, "Most", maxState)
 	}
 	call.message, err = messageOrigin(&call, query["response_mode"])
 	return call, err
+}
+
+// notConnected tells people what is wrong with the app that sent them here, or with
+// a form that no page of ours has.
+func notConnected(why string, values ...any) error {
+	return pageError(http.StatusBadRequest, codeInvalidRequest, "connect.refused."+why, values...)
 }
 
 // isVisible knows the characters of a state (RFC 6749 appendix A.5).
@@ -165,10 +171,7 @@ func (i *Issuer) decide(x *exchange, p *person, call *connectCall, r *rights, f 
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked):
-		return response{}, &oauthError{
-			status: http.StatusConflict, code: codeInvalidRequest, cause: err,
-			description: "the app, you, or one of the accounts was changed in this moment; nothing was connected",
-		}
+		return response{}, pageError(http.StatusConflict, codeInvalidRequest, "connect.refused.changed").because(err)
 	case err != nil:
 		return response{}, fmt.Errorf("issue access code: %w", err)
 	}
@@ -184,13 +187,13 @@ func (i *Issuer) checkChoice(call *connectCall, r *rights, scopes, accounts []st
 	open := r.accountIDs()
 	for _, id := range accounts {
 		if !slices.Contains(open, id) {
-			return invalidRequest("one of the accounts is not open to you")
+			return notConnected("account")
 		}
 	}
 	choices := offered(i.policy(), call.app.MaxScopes, r.user.MaxScopes)
 	for _, name := range scopes {
 		if !slices.ContainsFunc(choices, func(s policy.Scope) bool { return s.Name == name }) {
-			return invalidScope("one of the scopes is more than the app or you may have")
+			return notConnected("scope")
 		}
 	}
 	return nil

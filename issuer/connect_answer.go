@@ -34,11 +34,11 @@ func messageOrigin(call *connectCall, mode string) (string, error) {
 		return "", nil
 	case modeMessage:
 	default:
-		return "", invalidRequest("response_mode must be %s or %s", modeForm, modeMessage)
+		return "", notConnected("mode", "Form", modeForm, "Message", modeMessage)
 	}
 	origin := originOf(call.redirect)
 	if origin == "" || !slices.Contains(call.app.RedirectURIs, origin) {
-		return "", invalidRequest("this app takes no messages there: the origin of redirect_uri is not among what is registered for it")
+		return "", notConnected("no_messages")
 	}
 	return origin, nil
 }

@@ -80,21 +80,21 @@ func TestS5_1_MessagesGoToRegisteredOriginsOnly(t *testing.T) {
 	const mode = "&response_mode=web_message"
 	good := connectPath(appKey, appAddress, goodState)
 	for name, test := range map[string]struct{ path, says string }{
-		"response mode switching: app of forms":    {connectPath("form-app", appAddress, goodState) + mode, "is not among what is registered"},
-		"origin that is nearly registered":         {connectPath("near-app", appAddress, goodState) + mode, "is not among what is registered"},
-		"origin of another redirect URI":           {connectPath(appKey, "http://127.0.0.1:8085/back", goodState) + mode, "is not among what is registered"},
-		"redirect URI of somebody else":            {connectPath(appKey, "https://evil.test/cb", goodState) + mode, "redirect_uri is missing or is not registered"},
-		"path that is not registered":              {connectPath(appKey, appOrigin+"/evil", goodState) + mode, "redirect_uri is missing or is not registered"},
-		"no redirect URI":                          {pathConnect + "?appKey=budget&state=" + goodState + mode, "redirect_uri is missing or is not registered"},
-		"no state":                                 {connectPath(appKey, appAddress, "") + mode, "state must be there"},
-		"unknown mode":                             {good + "&response_mode=query", "response_mode must be form_post or web_message"},
-		"answer in the fragment":                   {good + "&response_mode=fragment", "response_mode must be form_post or web_message"},
-		"mode in capitals":                         {good + "&response_mode=WEB_MESSAGE", "response_mode must be form_post or web_message"},
-		"mode with a line end":                     {good + "&response_mode=web_message%0a", "response_mode must be form_post or web_message"},
+		"response mode switching: app of forms":    {connectPath("form-app", appAddress, goodState) + mode, "the origin of its address is not registered"},
+		"origin that is nearly registered":         {connectPath("near-app", appAddress, goodState) + mode, "the origin of its address is not registered"},
+		"origin of another redirect URI":           {connectPath(appKey, "http://127.0.0.1:8085/back", goodState) + mode, "the origin of its address is not registered"},
+		"redirect URI of somebody else":            {connectPath(appKey, "https://evil.test/cb", goodState) + mode, "at a place that it has not registered, or names none"},
+		"path that is not registered":              {connectPath(appKey, appOrigin+"/evil", goodState) + mode, "at a place that it has not registered, or names none"},
+		"no redirect URI":                          {pathConnect + "?appKey=budget&state=" + goodState + mode, "at a place that it has not registered, or names none"},
+		"no state":                                 {connectPath(appKey, appAddress, "") + mode, "is not 22 to 1024 characters"},
+		"unknown mode":                             {good + "&response_mode=query", "it can be form_post or web_message"},
+		"answer in the fragment":                   {good + "&response_mode=fragment", "it can be form_post or web_message"},
+		"mode in capitals":                         {good + "&response_mode=WEB_MESSAGE", "it can be form_post or web_message"},
+		"mode with a line end":                     {good + "&response_mode=web_message%0a", "it can be form_post or web_message"},
 		"mode twice":                               {good + mode + "&response_mode=form_post", "a parameter is repeated"},
-		"UI-06 script for mode":                    {good + "&response_mode=%3Csvg%20onload=1%3E", "response_mode must be form_post or web_message"},
-		"origin of the attacker as redirect URI":   {connectPath(appKey, "*", goodState) + mode, "redirect_uri is missing or is not registered"},
-		"opaque origin that stands for everything": {connectPath(appKey, "null", goodState) + mode, "redirect_uri is missing or is not registered"},
+		"UI-06 script for mode":                    {good + "&response_mode=%3Csvg%20onload=1%3E", "it can be form_post or web_message"},
+		"origin of the attacker as redirect URI":   {connectPath(appKey, "*", goodState) + mode, "at a place that it has not registered, or names none"},
+		"opaque origin that stands for everything": {connectPath(appKey, "null", goodState) + mode, "at a place that it has not registered, or names none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range []call{alice.get(test.path), alice.form(test.path, yes...)} {
