@@ -117,8 +117,8 @@ var environmentProofs = []proof{
 	},
 	{
 		keys:    []string{"json bearer.environments.*.code_lifetime", "Caddyfile bearer environment code_lifetime"},
-		outcome: "the answer to a code that is redeemed after 1.1 s",
-		see:     func(v *variant) string { return fmt.Sprint(v.codeStatus) },
+		outcome: "the answer to a code that is redeemed after 3.1 s",
+		see:     (*variant).redeemLate,
 		first:   "200", second: "400",
 	},
 	{

@@ -324,6 +324,10 @@ func BenchmarkCheck(b *testing.B) {
 // crowd returns Authorization headers with n different tokens, in the cache as
 // far as it takes them.
 func (w *world) crowd(b *testing.B, r *http.Request, n int) [][]string {
+	w.settings.CacheBytes = 256 << 20
+	if err := w.authority.Configure(w.settings); err != nil {
+		b.Fatal(err)
+	}
 	standing := w.issue(b, everyScope)
 	crowd := make([][]string, n)
 	for i := range crowd {

@@ -105,7 +105,7 @@ func openWorld(t testing.TB, change func(*Options)) *world {
 	}
 	vocabulary := w.rules.Load()
 	w.settings = token.Settings{
-		Issuer: "https://as.test", Audience: "https://gw.test", AccessLifetime: time.Hour, Algorithm: token.ES256, CacheBytes: 256 << 20,
+		Issuer: "https://as.test", Audience: "https://gw.test", AccessLifetime: time.Hour, Algorithm: token.ES256, CacheBytes: 1 << 20,
 		Policy: func() *policy.Policy { return vocabulary },
 	}
 	if err := a.Configure(w.settings); err != nil {
