@@ -73,17 +73,17 @@ func TestRFC6749_ClientCredentialsScopes(t *testing.T) {
 	for name, test := range map[string]struct {
 		client, asked, scope, refused string
 	}{
-		"subset":                     {formBasic(botID, botSecret), "read:eft read:accounts", "read:eft read:accounts", ""},
-		"implied":                    {formBasic(botID, botSecret), "write:remittance", "write:remittance", ""},
-		"twice":                      {formBasic(botID, botSecret), "all:eft  all:eft", "all:eft", ""},
-		"more than the maximum":      {formBasic(otherID, otherSecret), "read:eft write:loans", "", "'write:loans' is more than is allowed"},
-		"not known":                  {formBasic(botID, botSecret), "read:acounts", "", "did you mean 'read:accounts'"},
-		"blank":                      {formBasic(botID, botSecret), " ", "", "empty"},
-		"quote":                      {formBasic(botID, botSecret), `"`, "", "characters"},
-		"hidden: not offered":        {desk, "", "read:eft", ""},
-		"hidden: for who asks":       {desk, "admin:eft", "admin:eft", ""},
-		"hidden: not for others":     {formBasic(botID, botSecret), "admin:eft", "", "'admin:eft' is not known"},
-		"hidden: nothing else there": {hidden, "", "", "without asking"},
+		"subset":                      {formBasic(botID, botSecret), "read:eft read:accounts", "read:eft read:accounts", ""},
+		"implied":                     {formBasic(botID, botSecret), "write:remittance", "write:remittance", ""},
+		"twice":                       {formBasic(botID, botSecret), "all:eft  all:eft", "all:eft", ""},
+		"UI-16 more than the maximum": {formBasic(otherID, otherSecret), "read:eft write:loans", "", "'write:loans' is more than is allowed"},
+		"UI-16 not known":             {formBasic(botID, botSecret), "read:acounts", "", "did you mean 'read:accounts'"},
+		"blank":                       {formBasic(botID, botSecret), " ", "", "empty"},
+		"quote":                       {formBasic(botID, botSecret), `"`, "", "characters"},
+		"hidden: not offered":         {desk, "", "read:eft", ""},
+		"hidden: for who asks":        {desk, "admin:eft", "admin:eft", ""},
+		"hidden: not for others":      {formBasic(botID, botSecret), "admin:eft", "", "'admin:eft' is not known"},
+		"hidden: nothing else there":  {hidden, "", "", "without asking"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := b.do(formCall(pathToken, test.client, "grant_type", "client_credentials", "scope", test.asked))

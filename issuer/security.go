@@ -41,7 +41,7 @@ func (i *Issuer) security(x *exchange, p *person) (response, error) {
 
 func (i *Issuer) securityPage(x *exchange, p *person, status int, d pages.SecurityData) (response, error) {
 	d.Layout = i.layoutIn(p, pages.SectionSecurity)
-	d.Layout.Wide = true
+	d.Wide = true
 	d.ID, d.MinPassword = p.user.ID, token.MinPassword
 	d.Password = i.passwordPlace(&p.user)
 	if i.upstream != nil {
@@ -222,13 +222,10 @@ func (i *Issuer) putPassword(x *exchange, p *person, user *store.Principal, hash
 		if err != nil {
 			return err
 		}
-		if s, err := tx.Session(i.environment, p.session.Hash); err != nil || !s.Lives(&now, x.now) {
-			return cmp.Or(err, errSignInAgain)
-		}
 		now.SecretHash = hash
 		return errors.Join(
 			i.endOthers(tx, x, p, func(*store.Session) bool { return true }),
-			tx.DeleteSession(i.environment, p.session.Hash),
+			tx.DeleteSession(i.environment, p.session.Hash), // which fails if it was ended meanwhile
 			tx.PutPrincipal(now), tx.PutSession(next),
 			tx.Record(i.personEvent(x, "user.password_change", "principal:"+user.ID)))
 	})

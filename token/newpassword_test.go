@@ -26,7 +26,7 @@ func TestCheckPassword(t *testing.T) {
 		"canary\u202ecanary":      PasswordUntypable,
 		"correct horse battery":   "",
 		"πάντα ῥεῖ καὶ οὐδὲν":     "",
-		"🐎🔋📎✅🐎🔋📎✅🐎🔋📎✅":            "",
+		"🐎🔋📎✅🐎🔋📎✅🐎🔋📎✅": "",
 	} {
 		err := CheckPassword("alice@example.com", password)
 		var bad *BadPassword

@@ -52,5 +52,5 @@ func (d HomeData) Path(s Section) string {
 			}
 		}
 	}
-	return d.Layout.Home()
+	return d.Home()
 }

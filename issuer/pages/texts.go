@@ -57,7 +57,9 @@ func rich(in *i18n.Localizer, id string, pairs ...any) template.HTML {
 func values(pairs []any, as func(any) any) map[string]any {
 	named := make(map[string]any, len(pairs)/2)
 	for k := 0; k+1 < len(pairs); k += 2 {
-		named[pairs[k].(string)] = as(pairs[k+1])
+		if name, ok := pairs[k].(string); ok {
+			named[name] = as(pairs[k+1])
+		}
 	}
 	return named
 }
