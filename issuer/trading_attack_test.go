@@ -219,7 +219,7 @@ func TestShowRacedWithRevoke(t *testing.T) {
 		var shown *answer
 		var both sync.WaitGroup
 		both.Go(func() { shown = b.do(bob.form(pathTradingShow, "token", id)) })
-		both.Go(func() { b.do(alice.form(pathTradingRevoke, "token", id)) })
+		both.Go(func() { b.do(alice.form(pathTradingRevoke, "token", id, "confirmed", "yes")) })
 		both.Wait()
 		events := b.events("token.show")
 		told := len(events) > 0 && events[0].Target == "token:"+id
@@ -446,7 +446,7 @@ func TestCanaryTradingTokenIsOnOnePageOnly(t *testing.T) {
 		{method: "GET", path: pathTradingTokens + "?account=T1", header: http.Header{"Cookie": {alice.cookie}}},
 		{method: "GET", path: pathTradingTokens + "?account=" + made.raw, header: http.Header{"Cookie": {alice.cookie}}},
 		formCall(pathRevoke, "", "token", access, "client_id", "trading-account"),
-		alice.form(pathTradingRevoke, "token", made.id), tradingCall(made.raw),
+		alice.form(pathTradingRevoke, "token", made.id), alice.form(pathTradingRevoke, "token", made.id, "confirmed", "yes"), tradingCall(made.raw),
 	} {
 		answers = append(answers, b.do(c))
 	}
