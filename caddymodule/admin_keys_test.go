@@ -206,16 +206,21 @@ func TestProvisionChecksTheSigningKey(t *testing.T) {
 	}
 }
 
-// Sessions, shared tokens with their sealed copies and connections are nothing
-// without the root key that they were made with.
+// Sessions, shared tokens with their sealed copies, connections and replaced secrets
+// are nothing without the root key that they were made with.
 func TestOldRootKeyIsNeededByWhatPeopleHave(t *testing.T) {
 	w := newAdminWorld(t)
 	rt, ctx, now := w.app.runtime, t.Context(), time.Now()
 	old := rt.rootKeys()[0]
 	keyID := old.KeyIDs()[store.Sandbox]
 	secret := rt.worlds[store.Sandbox].authority.Keyring().HashSecret("the user's")
+	replaced := store.Client{
+		Environment: store.Sandbox, ID: "replaced", OldSecretHash: secret, OldSecretUntil: now.Add(time.Hour),
+		Status: store.Active, Source: store.FromCommand,
+	}
 	must(t, rt.store.Update(ctx, func(tx store.Writer) error {
 		return errors.Join(
+			tx.PutClient(replaced),
 			tx.PutPrincipal(store.Principal{Environment: store.Sandbox, ID: "ann", Kind: store.User, Status: store.Active, Source: store.FromCommand}),
 			tx.PutSession(store.Session{Environment: store.Sandbox, Hash: store.Hash{1}, KeyID: keyID, ID: "s", Principal: "ann", Expires: now.Add(time.Hour)}))
 	}))
@@ -235,13 +240,18 @@ func TestOldRootKeyIsNeededByWhatPeopleHave(t *testing.T) {
 		t.Fatalf("rotate: %d %s", got.status, got.body)
 	}
 	forget := func() adminAnswer { return post("/" + old.ID() + "/forget") }
-	if got := forget(); got.status != 409 || !strings.Contains(got.body, "still needed by 2 tokens and 1 secrets") {
+	if got := forget(); got.status != 409 || !strings.Contains(got.body, "still needed by 2 tokens and 2 secrets") {
 		t.Errorf("with all of them: %d %s", got.status, got.body)
 	}
 	for _, grant := range []string{"shared", "connection"} {
 		_, err := rt.store.Revoke(ctx, store.Revocation{Environment: store.Sandbox, Kind: store.KindGrant, Target: grant, At: now}, store.Event{})
 		must(t, err)
 	}
+	if got := forget(); got.status != 409 || !strings.Contains(got.body, "still needed by 1 tokens and 1 secrets") {
+		t.Errorf("with a session and a replaced secret: %d %s", got.status, got.body)
+	}
+	replaced.OldSecretUntil = now
+	must(t, rt.store.Update(ctx, func(tx store.Writer) error { return tx.PutClient(replaced) }))
 	if got := forget(); got.status != 409 || !strings.Contains(got.body, "still needed by 1 tokens and 0 secrets") {
 		t.Errorf("with a session: %d %s", got.status, got.body)
 	}

@@ -89,6 +89,11 @@ func TestRedirectURIsThatAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%s: %v, want %q", test.uri, err, test.says)
 			}
+			// The page says the same in its own words.
+			if shown := checkRedirectURIs([]string{test.uri}).Says(); !strings.HasSuffix(shown, ".") || strings.Contains(shown, "<no value>") ||
+				len(test.uri) < 100 && !strings.Contains(shown, test.uri) {
+				t.Errorf("%s: the page says %q", test.uri, shown)
+			}
 		})
 	}
 }

@@ -446,7 +446,7 @@ func TestCanaryTradingTokenIsOnOnePageOnly(t *testing.T) {
 		{method: "GET", path: pathTradingTokens + "?account=T1", header: http.Header{"Cookie": {alice.cookie}}},
 		{method: "GET", path: pathTradingTokens + "?account=" + made.raw, header: http.Header{"Cookie": {alice.cookie}}},
 		formCall(pathRevoke, "", "token", access, "client_id", "trading-account"),
-		alice.form(pathTradingRevoke, "token", made.id), tradingCall(made.raw),
+		alice.form(pathTradingRevoke, "token", made.id), alice.form(pathTradingRevoke, "token", made.id, "confirmed", "yes"), tradingCall(made.raw),
 	} {
 		answers = append(answers, b.do(c))
 	}
