@@ -40,6 +40,19 @@ type thing struct {
 	account string
 }
 
+// end is the form of the text that says that somebody ended it.
+func (what *thing) end(who string) string {
+	switch {
+	case who == "app":
+		return "end_app_itself"
+	case what.form == "" && what.account != "":
+		return "end_gone_account"
+	case what.form == "":
+		return "end_gone"
+	}
+	return "end_" + what.form
+}
+
 // tell puts a row into words.
 func (t *teller) tell(row *store.AuditRow) (pages.Deed, error) {
 	told := pages.Deed{At: row.At, Refused: row.Outcome != outcomeOK, Count: row.Count}
@@ -57,10 +70,7 @@ func (t *teller) tell(row *store.AuditRow) (pages.Deed, error) {
 	told.Name, told.Account = what.name, what.account
 	switch {
 	case row.Action == actionDelink, row.Action == "grant.revoke", row.Action == "token.revoke":
-		told.Did = "end_" + cmp.Or(what.form, "gone")
-		if told.Who == "app" {
-			told.Did = "end_app_itself"
-		}
+		told.Did = what.end(told.Who)
 	case !knownActivity(row.Action):
 		told.Did, told.Name = "unknown", row.Action
 	case told.Refused:
@@ -154,8 +164,7 @@ func (t *teller) thing(row *store.AuditRow) (what thing, err error) {
 		what, err = t.token(what, id)
 	case "grant":
 		what, err = t.grant(what, id)
-	case "client":
-		what.form = "app"
+	case "client", "client_rights":
 		what.name, err = t.client(id)
 	case "account":
 		what.account = id

@@ -97,7 +97,7 @@ func TestAddressesOfOthersAreNotShown(t *testing.T) {
 		"Somebody tried to sign in as you, with a wrong password from 203.0.113.9, 3 times refused",
 		"The app "+botID+" used a refresh token that was used up. Somebody may have stolen it, so its access was ended refused",
 		"An operator changed your name or what you may do",
-		"bob ended an access that is not known any more, to account T1")
+		"bob ended an access to account T1, of which nothing else is known any more")
 }
 
 func TestActivityOfAppsAndTokens(t *testing.T) {
@@ -151,6 +151,21 @@ func TestActionWithoutATextIsSaidByItsName(t *testing.T) {
 	if page := b.do(alice.get(pathActivity)); strings.Contains(page.body, "<i>paint") || strings.Contains(page.body, "<b>") {
 		t.Error(page.body)
 	}
+}
+
+// Grants and tokens are deleted long after they have ended, and the trail is not.
+func TestActivityOfWhatWasDeletedSince(t *testing.T) {
+	b := userBank(t)
+	alice := b.sessionOf("alice")
+	for _, e := range [][2]string{{"code.issue", "grant:x"}, {"personal_token.issue", "token:x"}, {"token.revoke", "token:x"}, {"grant.revoke", "grant:x"}, {"client.set", "client:x"}} {
+		b.recorded(store.Event{Actor: "user:alice", Action: e[0], Target: e[1]})
+	}
+	alice.wantHappened("",
+		"You changed the application x",
+		"You ended an access of which nothing is known any more",
+		"You ended an access of which nothing is known any more",
+		"You issued the token of which nothing is known any more",
+		"You let the app of which nothing is known any more have access")
 }
 
 // A long list is read in pages, none of which is large, whatever names are in it.

@@ -57,7 +57,7 @@ func TestEveryActionOfPeopleHasAText(t *testing.T) {
 			}
 		}
 	}
-	for _, form := range []string{"personal", "trading", "app", "app_itself", "gone"} {
+	for _, form := range []string{"personal", "trading", "app", "app_itself", "gone", "gone_account"} {
 		if !pages.HasDeed("end_" + form) {
 			t.Errorf("no text activity.did.end_%s", form)
 		}

@@ -90,7 +90,7 @@ func TestRedirectURIsThatAreRefused(t *testing.T) {
 				t.Errorf("%s: %v, want %q", test.uri, err, test.says)
 			}
 			// The page says the same in its own words.
-			if shown := checkRedirectURIs([]string{test.uri}).Says(); !strings.HasSuffix(shown, ".") || strings.Contains(shown, "<no value>") ||
+			if shown := checkRedirectURIs([]string{test.uri}).String(); !strings.HasSuffix(shown, ".") || strings.Contains(shown, "<no value>") ||
 				len(test.uri) < 100 && !strings.Contains(shown, test.uri) {
 				t.Errorf("%s: the page says %q", test.uri, shown)
 			}

@@ -41,6 +41,8 @@ type AuditFilter struct {
 	Before   int64    // only rows with a lower sequence
 }
 
-// UserWord and AccountWord name a user and an account in the audit trail.
-func UserWord(id string) string    { return string(User) + ":" + id }
+// UserWord names a user in the audit trail.
+func UserWord(id string) string { return string(User) + ":" + id }
+
+// AccountWord names an account there, also one that has never acted for itself.
 func AccountWord(id string) string { return string(AccountPrincipal) + ":" + id }

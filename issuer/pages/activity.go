@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"html/template"
 	"time"
 
@@ -25,8 +26,8 @@ type Deed struct {
 	Who      string // the word for who did it, as in you
 	WhoNamed string // its name; empty: that is not known, or not to be said
 	Did      string // the last part of the name of the text that says what
-	Name     string // of the app or token that it was done to; may be empty
-	Account  string // may be empty
+	Name     string // of the app or token that it was done to; empty: not known any more
+	Account  string
 	Address  string // from where; may be empty
 	Count    int64  // how many alike it stands for
 	Refused  bool
@@ -40,17 +41,10 @@ func HasDeed(did string) bool {
 
 // Says is the sentence that says it.
 func (d Deed) Says() SaidRich {
-	return func(in *i18n.Localizer) template.HTML { return d.says(in) }
-}
-
-func (d Deed) says(in *i18n.Localizer) template.HTML {
-	pairs := []any{"Who", d.who(in)}
-	for _, value := range [][2]string{{"Name", d.Name}, {"Account", d.Account}} {
-		if value[1] != "" { // texts look whether they are there
-			pairs = append(pairs, value[0], value[1])
-		}
+	return func(in *i18n.Localizer) template.HTML {
+		gone := text(in, "activity.gone")
+		return rich(in, "activity.did."+d.Did, "Who", d.who(in), "Name", cmp.Or(d.Name, gone), "Account", cmp.Or(d.Account, gone))
 	}
-	return rich(in, "activity.did."+d.Did, pairs...)
 }
 
 func (d Deed) who(in *i18n.Localizer) string {

@@ -12,3 +12,6 @@ func NewProblem(id string, pairs ...any) FieldProblem { return FieldProblem{id, 
 
 // Says is the text.
 func (p FieldProblem) Says() Said { return said(p.id, p.values...) }
+
+// String is what it says in English, for who is no page.
+func (p FieldProblem) String() string { return text(english, p.id, p.values...) }
