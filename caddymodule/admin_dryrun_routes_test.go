@@ -26,6 +26,7 @@ var bodyOf = map[string]string{
 	"PATCH /environments/{env}/users/{id}":                             `{"name":"Alice Doe"}`,
 	"PATCH /environments/{env}/clients/{id}":                           `{"name":"Bot"}`,
 	"PATCH /environments/{env}/service-accounts/{id}":                  `{"name":"Desk"}`,
+	"POST /environments/{env}/personal-tokens/{id}/rotate":             `{"overlap":"1h"}`,
 	"POST /audit/verify":                                               `{}`,
 	"POST /environments/{env}/keys":                                    `{"now":true}`,
 	"POST /root-keys/{id}/forget":                                      `{"force":true}`,

@@ -86,13 +86,13 @@ func (w recordWords) rotateOverlapping() *cobra.Command {
 	cmd := w.rotateSecret()
 	cmd.Long = w.fill(`
 Gives one WORD another secret. The old one is good no more, or, with --overlap, for
-so much longer: until then both are, so that programs can be changed one after the
+so much longer, at most 7 days: until then both are, so that programs can be changed one after the
 other. What still uses the old one is found by
 "caddy bearer audit list --action client.old_secret". A WORD has two secrets at
 most: rotating again ends the oldest at once. Tokens that were obtained with a secret
 live on; "caddy bearer NAME revoke" ends them.`)
 	cmd.Example += w.fill("\n  caddy bearer NAME rotate-secret EXAMPLE --overlap 24h")
-	overlap := cmd.Flags().String("overlap", "0", "how long the old secret stays good, at most 168h")
+	overlap := cmd.Flags().String("overlap", "0", "how long the old one stays good; 0 ends it at once")
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
 		in := map[string]string{"overlap": *overlap}
 		return ask(c, "POST", []string{w.path, args[0], "secret"}, "", in, printRecord)

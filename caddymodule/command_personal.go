@@ -117,7 +117,7 @@ func rotateTokenCommand() *cobra.Command {
 		Short: "Issues the successor of a personal token and shows it, once",
 		Long: `Issues the successor of a personal token: of the same owner, name, scopes,
 accounts and limits, and for the same lifetime again. The old token stays good
-for the overlap, in which its program is given the new one, but never beyond its
+for the overlap (30 days at most), in which its program is given the new one, but never beyond its
 own end; then it ends, and with it the streams that are open on it.
 
 A token that was rotated is not rotated again, but its successor is. What may
@@ -126,7 +126,7 @@ have been stolen has no overlap: give 0s, or revoke it.`,
 			"  caddy bearer token rotate 5nTq0aGmB1sKwR7xYc2dEf --overlap 0s",
 		Args: takes("id"),
 	}
-	overlap := cmd.Flags().String("overlap", "24h", "how long the old token stays good, from 0s to 30d")
+	overlap := cmd.Flags().String("overlap", "24h", "how long the old one stays good; 0 ends it at once")
 	cmd.RunE = onServer(func(c *adminClient, args []string) error {
 		in := map[string]string{"overlap": *overlap}
 		return ask(c, "POST", []string{"personal-tokens", args[0], "rotate"}, "", in, func(t *table, r *rotatedToken) {

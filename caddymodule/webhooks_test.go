@@ -144,7 +144,7 @@ func TestWebhooksOfARealServer(t *testing.T) {
 	if m = s.told(h, "a trading token was made"); m.Data.Token != id || m.Data.By.ID != "bob" {
 		t.Errorf("%s", m.body)
 	}
-	if status, body := s.page(s.issuer, bob, "/trading/tokens/revoke", "token", id); status != 303 {
+	if status, body := s.page(s.issuer, bob, "/trading/tokens/revoke", "token", id, "confirmed", "yes"); status != 303 {
 		t.Fatalf("revoke: %d %s", status, body)
 	}
 	m = s.told(h, "another developer revoked it")

@@ -246,7 +246,7 @@ func switchOff(tx store.Writer, h store.Webhook, why store.WebhookOff, now time.
 		tx.PutWebhook(h),
 		tx.EndDeliveries(h.Environment, h.Principal, string(SwitchedOff), now),
 		tx.Record(store.Event{
-			Environment: h.Environment, At: now, Actor: "server", Action: "webhook.off", Target: "webhook:" + h.Principal, Subject: h.Principal,
+			Environment: h.Environment, At: now, Actor: "server", Action: "webhook.off", Target: "webhook:" + h.Principal, Subject: store.UserWord(h.Principal),
 			Outcome: "ok", Reason: string(why),
 		}))
 }

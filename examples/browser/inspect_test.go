@@ -47,7 +47,7 @@ const inspection = `(() => {
   if (document.querySelectorAll('h1').length !== 1) wrong.push('it has not one first heading');
   for (const form of document.forms) {
     const to = new URL(form.action);
-    if (!form.querySelector('button')) wrong.push('a form without a button: ' + to);
+    if (![...form.elements].some(e => e.type === 'submit')) wrong.push('a form without a button: ' + to);
     if (form.method !== 'post' && form.querySelector('[type=password]')) wrong.push('a form that puts a password into an address: ' + to);
     if (form.method === 'post' && to.origin === location.origin && !to.pathname.endsWith('/login') && !form.elements.csrf?.value) wrong.push('a form that other sites could send: ' + to);
   }

@@ -56,7 +56,8 @@ func TestS2_8_TenThousandTokensInABrowser(t *testing.T) {
 	}
 	b.keys(kb.End)
 	becomes(b, `document.querySelector("main tbody tr:last-child").getBoundingClientRect().bottom <= innerHeight`, true)
-	if status := b.submit("main tbody tr:last-child button[formaction]"); status != 200 {
+	b.submit("main tbody tr:last-child button[formaction]") // which asks once more
+	if status := b.press("Revoke token"); status != 200 {
 		t.Fatalf("revoke: status %d", status)
 	}
 	b.wantText("main tbody tr:last-child td:last-child", "Revoked")

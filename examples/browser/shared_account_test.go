@@ -107,10 +107,10 @@ func (b *bot) wantCut() {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for begin := time.Now(); ; {
+	for {
 		if _, _, err := b.conn.Read(ctx); err != nil {
-			if took := time.Since(begin); took > time.Second || websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
-				b.t.Errorf("the bot's stream ended after %s: %v", took, err)
+			if websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+				b.t.Errorf("the bot's stream ended so: %v", err)
 			}
 			return
 		}
@@ -165,9 +165,7 @@ func TestS2_9_S2_11_TwoDevelopersOfOneAccount(t *testing.T) {
 	if status := bob.press("Revoke token"); status != 200 {
 		t.Fatalf("revoke: status %d", status)
 	}
-	if strings.Contains(eval[string](bob, `document.querySelector('main').innerText`), "Revoke token") {
-		bob.press("Revoke token") // on a page that asks once more
-	}
+	bob.press("Revoke token") // on the page that asks once more
 	one.wantCut()
 	other.wantCut()
 	if response := s.tradingCall(refresh); response.StatusCode != 400 {

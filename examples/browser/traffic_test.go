@@ -83,6 +83,9 @@ func (tr *traffic) complain(format string, args ...any) {
 func (tr *traffic) asked(e *network.EventRequestWillBeSent) {
 	tr.requests[e.RequestID] = &request{of: e.LoaderID, kind: e.Type, url: e.Request.URL}
 	tr.addresses = append(tr.addresses, e.Request.URL)
+	if strings.HasPrefix(e.Request.URL, "data:") {
+		return // the browser's own picture in a field, which asks nobody
+	}
 	if e.Type != network.ResourceTypeDocument && origin(e.Request.URL) != origin(e.DocumentURL) {
 		tr.complain("%s asks another origin: %s", e.DocumentURL, e.Request.URL)
 	}
