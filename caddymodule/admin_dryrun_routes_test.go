@@ -48,6 +48,8 @@ func TestNoDryRunChangesAnything(t *testing.T) {
 	w.ok("PUT", "/bindings/alice/9", "{}")
 	w.ok("PUT", "/bindings/desk/9", "{}")
 	first, second := w.issue(clientID, serviceID, "1"), w.issue(clientID, serviceID, "1")
+	var personal personalToken
+	w.ok("POST", "/personal-tokens", `{"principal":"alice","label":"bot","scopes":["read:eft"],"accounts":["9"]}`).decode(t, &personal)
 	oldRoot := w.app.runtime.rootKeys()[0].ID()
 	w.call("POST", "/root-keys", "")
 	fill := func(route adminRoute) (path, body string) {
@@ -55,7 +57,7 @@ func TestNoDryRunChangesAnything(t *testing.T) {
 		if route.method == http.MethodDelete {
 			account = "9"
 		}
-		path = strings.NewReplacer("{env}", "sandbox", "/grants/{id}", "/grants/"+first.grant, "/clients/{id}", "/clients/bot", "/apps/{id}", "/apps/app",
+		path = strings.NewReplacer("{env}", "sandbox", "/grants/{id}", "/grants/"+first.grant, "/personal-tokens/{id}", "/personal-tokens/"+personal.ID, "/clients/{id}", "/clients/bot", "/apps/{id}", "/apps/app",
 			"/users/{id}", "/users/alice", "/bindings/{id}", "/bindings/alice", "/service-accounts/{id}", "/service-accounts/desk",
 			"/accounts/{id}", "/accounts/10", "/root-keys/{id}", "/root-keys/"+oldRoot, "/keys/{id}", "/keys/"+w.authorityKey(),
 			"{account}", account).Replace(route.path)
