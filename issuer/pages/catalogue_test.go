@@ -67,7 +67,7 @@ type saying struct {
 // sayings are all such places but for those where data names the whole text.
 func sayings(t *testing.T) (found []saying) {
 	t.Helper()
-	files, err := fs.Glob(templates, "templates/*")
+	files, err := fs.Glob(templates, "templates/*.html")
 	if err != nil {
 		t.Fatal(err)
 	}
