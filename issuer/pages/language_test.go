@@ -143,8 +143,9 @@ var (
 	shownAttributes = []string{"title", "alt", "placeholder", "aria-label", "aria-description", "data-label", "data-copied", "label", "content"}
 	letters         = regexp.MustCompile(`[A-Za-z]`)
 	addresses       = regexp.MustCompile(`https?://[!-~]+`)
-	// names are those that a page may show without a text: ours, and of environments.
-	names = strings.NewReplacer("caddy-bearer", "", "sandbox", "", "production", "")
+	// names are those that a page may show without a text: ours, of environments, and of
+	// the time.
+	names = strings.NewReplacer("caddy-bearer", "", "sandbox", "", "production", "", "UTC", "")
 )
 
 // wordsOf lists what a page shows to people that has a letter of English.
