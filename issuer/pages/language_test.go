@@ -21,7 +21,8 @@ var all = []any{
 	Applications, ApplicationSecret, StaticTokens, NewStaticToken, Connect, HandBack, Trading, TradingAccounts, TradingToken,
 }
 
-// untranslated are pages whose words still stand in their templates, and those.
+// untranslated are pages whose words still stand in their templates, and those; or,
+// without templates, that say English texts whatever their layout's language is.
 var untranslated = map[string][]string{
 	"Applications": {"applications.html"}, "ApplicationSecret": {"application.html"},
 	"StaticTokens": {"statictokens.html"}, "NewStaticToken": {"statictoken.html"},
@@ -92,14 +93,14 @@ func TestPagesAreReadyForAnotherLanguage(t *testing.T) {
 	in := pseudo(t)
 	for _, page := range all {
 		name := nameOf(page)
+		if _, exempt := untranslated[name]; exempt {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			for state := range states {
 				written := render(page, in, state)
 				if strings.Contains(written, "no value") {
 					t.Errorf("state %d: a value is missing: %s", state, written)
-				}
-				if untranslated[name] != nil {
-					continue
 				}
 				for _, words := range wordsOf(t, written) {
 					t.Errorf("state %d: %q is not of the catalogue", state, words)
@@ -142,7 +143,9 @@ func TestTemplatesHaveNoWords(t *testing.T) {
 var (
 	shownAttributes = []string{"title", "alt", "placeholder", "aria-label", "aria-description", "data-label", "data-copied", "label", "content"}
 	letters         = regexp.MustCompile(`[A-Za-z]`)
-	addresses       = regexp.MustCompile(`https?://[!-~]+`)
+	// verbatim is what programs read, in all languages as it is: addresses, and names
+	// like CLIENT_ID.
+	verbatim = regexp.MustCompile(`https?://[!-~]+|\b[A-Z]+(?:_[A-Z]+)+\b`)
 	// names are those that a page may show without a text: ours, of environments, and of
 	// the time.
 	names = strings.NewReplacer("caddy-bearer", "", "sandbox", "", "production", "", "UTC", "")
@@ -156,7 +159,7 @@ func wordsOf(t *testing.T, page string) (words []string) {
 		t.Fatal(err)
 	}
 	add := func(says string) {
-		if letters.MatchString(names.Replace(addresses.ReplaceAllString(says, ""))) {
+		if letters.MatchString(names.Replace(verbatim.ReplaceAllString(says, ""))) {
 			words = append(words, strings.TrimSpace(says))
 		}
 	}
