@@ -145,7 +145,7 @@ var (
 	letters         = regexp.MustCompile(`[A-Za-z]`)
 	// verbatim is what programs read, in all languages as it is: addresses, and names
 	// like CLIENT_ID.
-	verbatim = regexp.MustCompile(`https?://[!-~]+|\b[A-Z]+(?:_[A-Z]+)+\b`)
+	verbatim = regexp.MustCompile(`https?://[!-~]*|\b[A-Z]+(?:_[A-Z]+)+\b`)
 	// names are those that a page may show without a text: ours, of environments, and of
 	// the time.
 	names = strings.NewReplacer("caddy-bearer", "", "sandbox", "", "production", "", "UTC", "")
