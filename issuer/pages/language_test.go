@@ -51,10 +51,10 @@ func pseudo(t *testing.T) *i18n.Localizer {
 		add(id, m.one, m.other)
 	}
 	// What the filler puts where data names a text.
-	for _, prefix := range append(prefixes(t), "") {
-		for _, end := range append(fillings, "") {
-			if prefix+end != "" {
-				add(prefix+end, "", "Ω")
+	for _, s := range append(sayings(t), saying{prefix: true}) {
+		for _, data := range append(fillings, "") {
+			if id := s.id + data + s.end; s.prefix && id != "" {
+				add(id, "", "Ω")
 			}
 		}
 	}
