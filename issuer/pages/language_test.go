@@ -51,7 +51,13 @@ func pseudo(t *testing.T) *i18n.Localizer {
 		add(id, m.one, m.other)
 	}
 	// What the filler puts where data names a text.
-	for _, s := range append(sayings(t), saying{prefix: true}) {
+	named := append(sayings(t), saying{prefix: true})
+	for _, begin := range literals(t, ".") {
+		if strings.HasSuffix(begin, ".") && len(below(messages(), begin)) > 0 {
+			named = append(named, saying{id: begin, prefix: true})
+		}
+	}
+	for _, s := range named {
 		for _, data := range append(fillings, "") {
 			if id := s.id + data + s.end; s.prefix && id != "" {
 				add(id, "", "Ω")
