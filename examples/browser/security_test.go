@@ -106,3 +106,30 @@ func (b *tab) tabTo(selector string) {
 	}
 	b.t.Fatalf("the tab key does not lead to %s", selector)
 }
+
+// On paper a page is what it says; and where the system chooses the colours, what can
+// be pressed has an edge, and the section of the page is marked.
+func TestSecurityOnPaperAndInForcedColours(t *testing.T) {
+	s := start(t, "")
+	b := open(t, look{})
+	b.visit(s.issuer + "/settings")
+	b.signIn(aliceID, alicePassword)
+	send(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+	const printed = `[...document.querySelectorAll("button, .tabs, .top")].filter(e => e.checkVisibility()).length`
+	if n := eval[int](b, printed); n != 0 {
+		t.Errorf("%d things to press are printed", n)
+	}
+	b.wantText("main", "Alice Doe")
+	b.picture("security-paper.png")
+	send(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}})
+	const bare = `[...document.querySelectorAll("main button, main input:not([type=hidden])")].filter(e => e.checkVisibility() && getComputedStyle(e).borderTopStyle !== "solid").length`
+	if n := eval[int](b, bare); n != 0 {
+		t.Errorf("%d things to press have no edge", n)
+	}
+	const edge = `(e => getComputedStyle(e).borderBottomColor)`
+	marked, other, ground := `(document.querySelector(".tabs a[aria-current]"))`, `(document.querySelector(".tabs a:not([aria-current])"))`, eval[string](b, `getComputedStyle(document.body).backgroundColor`)
+	if eval[string](b, edge+marked) == ground || eval[string](b, edge+other) != ground {
+		t.Error("the section of the page is not marked")
+	}
+	b.picture("security-forced-colours.png")
+}

@@ -59,8 +59,9 @@ func addMessages(found map[string]message, prefix string, tree map[string]any) {
 // saying is a place in a template where a text is said.
 type saying struct {
 	file   string
-	id     string   // what is known of it
+	id     string   // or how it begins
 	prefix bool     // data says how it goes on
+	end    string   // and this is how it ends then
 	names  []string // of the values
 }
 
@@ -105,6 +106,9 @@ func sayingOf(c *parse.CommandNode) (s saying, ok bool) {
 		if args := id.Cmds[0].Args; args[0].String() == "print" {
 			if begin, is := args[1].(*parse.StringNode); is {
 				s.id, s.prefix = begin.Text, true
+			}
+			if end, is := args[len(args)-1].(*parse.StringNode); is && len(args) > 2 {
+				s.end = end.Text
 			}
 		}
 	}
@@ -154,23 +158,6 @@ func commands(n parse.Node, see func(*parse.CommandNode)) {
 	case *parse.WithNode:
 		branch(&n.BranchNode)
 	}
-}
-
-// prefixes are the beginnings of texts that data goes on.
-func prefixes(t *testing.T) (found []string) {
-	t.Helper()
-	for _, s := range sayings(t) {
-		if s.prefix {
-			found = append(found, s.id)
-		}
-	}
-	for _, literal := range literals(t, ".") { // and those that Go code goes on
-		if strings.HasSuffix(literal, ".") && looksLikeText.MatchString(literal) && len(below(messages(), literal)) > 0 {
-			found = append(found, literal)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
 }
 
 var placeholder = regexp.MustCompile(`\{\{\s*\.(\w+)\s*\}\}`)

@@ -44,12 +44,17 @@ func pseudo(t *testing.T) *i18n.Localizer {
 		add(id, m.one, m.other)
 	}
 	// What the filler puts where data names a text.
-	for _, prefix := range append(prefixes(t), "") {
-		for _, end := range append(fillings, "") {
-			if prefix+end != "" {
-				for _, suffix := range []string{"", "_named", "_what"} {
-					add(prefix+end+suffix, "", "Ω")
-				}
+	named := append(sayings(t), saying{prefix: true})
+	for _, begin := range literals(t, ".") {
+		if strings.HasSuffix(begin, ".") && len(below(messages(), begin)) > 0 {
+			named = append(named, saying{id: begin, prefix: true})
+		}
+	}
+	for _, s := range named {
+		for _, data := range append(fillings, "") {
+			if id := s.id + data + s.end; s.prefix && id != "" {
+				add(id, "", "Ω")
+				add(id+"_named", "", "Ω") // of who did something
 			}
 		}
 	}
@@ -125,8 +130,12 @@ var (
 	shownAttributes = []string{"title", "alt", "placeholder", "aria-label", "aria-description", "data-label", "data-copied", "label", "content"}
 	notForPeople    = []string{"script", "style", "code", "pre"}
 	letters         = regexp.MustCompile(`[A-Za-z]`)
-	// names are those that a page may show without a text: ours, of environments, of the time, and a placeholder of programs.
-	names = strings.NewReplacer("caddy-bearer", "", "sandbox", "", "production", "", "UTC", "", "CLIENT_SECRET_HERE", "")
+	// verbatim is what programs read, in all languages as it is: addresses, and names
+	// like CLIENT_ID.
+	verbatim = regexp.MustCompile(`https?://[!-~]*|\b[A-Z]+(?:_[A-Z]+)+\b`)
+	// names are those that a page may show without a text: ours, of environments, and of
+	// the time.
+	names = strings.NewReplacer("caddy-bearer", "", "sandbox", "", "production", "", "UTC", "")
 )
 
 // wordsOf lists what a page shows to people that has a letter of English.
@@ -137,12 +146,12 @@ func wordsOf(t *testing.T, page string) (words []string) {
 		t.Fatal(err)
 	}
 	add := func(says string) {
-		if letters.MatchString(names.Replace(says)) && !strings.HasPrefix(says, "https://") {
+		if letters.MatchString(names.Replace(verbatim.ReplaceAllString(says, ""))) {
 			words = append(words, strings.TrimSpace(says))
 		}
 	}
 	for n := range root.Descendants() {
-		if n.Type == html.TextNode && (n.Parent == nil || !slices.Contains(notForPeople, n.Parent.Data)) {
+		if n.Type == html.TextNode && !forMachines(n) {
 			add(n.Data)
 		}
 		for _, a := range n.Attr {
@@ -153,6 +162,16 @@ func wordsOf(t *testing.T, page string) (words []string) {
 		}
 	}
 	return words
+}
+
+// forMachines reports whether a text is code, which is the same in all languages.
+func forMachines(n *html.Node) bool {
+	for above := range n.Ancestors() {
+		if slices.Contains([]string{"script", "style", "pre", "code", "kbd", "samp"}, above.Data) {
+			return true
+		}
+	}
+	return false
 }
 
 // Nobody who adds a page can forget to have it looked at.
