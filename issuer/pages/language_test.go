@@ -128,7 +128,6 @@ func TestTemplatesHaveNoWords(t *testing.T) {
 
 var (
 	shownAttributes = []string{"title", "alt", "placeholder", "aria-label", "aria-description", "data-label", "data-copied", "label", "content"}
-	notForPeople    = []string{"script", "style", "code", "pre"}
 	letters         = regexp.MustCompile(`[A-Za-z]`)
 	// verbatim is what programs read, in all languages as it is: addresses, and names
 	// like CLIENT_ID.
