@@ -182,6 +182,8 @@ func TestSnippetsOfTheDocumentsAreAccepted(t *testing.T) {
 				args = []string{"bearer", "policy", "test"}
 			case "console", "sh", "mermaid", "text", "http":
 				continue // run, or shown only
+			case "python":
+				continue // TestReceiverOfTheDocs runs it
 			default:
 				t.Errorf("%s:%d: a block in %q, which no test runs", document, block.line, block.language)
 				continue
