@@ -184,6 +184,8 @@ func TestSnippetsOfTheDocumentsAreAccepted(t *testing.T) {
 				continue // run, or shown only
 			case "html":
 				continue // the page of an app, which the tests of examples/browser open
+			case "python":
+				continue // TestReceiverOfTheDocs runs it
 			default:
 				t.Errorf("%s:%d: a block in %q, which no test runs", document, block.line, block.language)
 				continue
