@@ -23,7 +23,7 @@ what they ask for has its tests: their names say which. This page is written fro
 // systemLine is one thing that a system asks for.
 type systemLine struct {
 	id, text string
-	where    []string // files; none: it comes with the portal
+	where    []string // files
 }
 
 // TestSystemsPage compares the page with the list of what the systems ask for and
@@ -71,20 +71,13 @@ func parseSystemLine(text string) (line systemLine, heading string, ok bool) {
 		return line, text, false
 	}
 	cells := strings.Split(rest, "|")
-	line = systemLine{id: id, text: strings.TrimSpace(cells[1])}
-	if where := strings.TrimSpace(cells[2]); where != "portal" {
-		line.where = strings.Split(where, ", ")
-	}
-	return line, "", true
+	return systemLine{id, strings.TrimSpace(cells[1]), strings.Split(strings.TrimSpace(cells[2]), ", ")}, "", true
 }
 
 func (l *systemLine) row(t *testing.T, tests []string) string {
 	t.Helper()
-	if len(l.where) == 0 && len(tests) == 0 {
-		return row(l.id, l.text, "", "comes with the portal")
-	}
-	if len(l.where) == 0 || len(tests) == 0 {
-		t.Errorf("%s has %d tests and lives in %d files: %s", l.id, len(tests), len(l.where), l.text)
+	if len(tests) == 0 {
+		t.Errorf("%s has no test: %s", l.id, l.text)
 	}
 	where := make([]string, len(l.where))
 	for i, file := range l.where {
