@@ -45,7 +45,7 @@ func TestS5_5_ConnectedAppsInABrowser(t *testing.T) {
 				t.Fatalf("status %d at %s", status, b.url())
 			}
 			b.wantText("main", "No app is connected.")
-			b.check("connected-none", l)
+			b.check("connected-apps-none", l)
 
 			bot := s.bot(app.connect(b))
 			b.visit(authorizeURL(s.server, callback))
@@ -55,7 +55,7 @@ func TestS5_5_ConnectedAppsInABrowser(t *testing.T) {
 			b.wantText("main", "1 live stream")
 			b.wantText("main", "Trading terminal")
 			b.wantText("main", "Registered by an operator")
-			b.check("connected", l)
+			b.check("connected-apps", l)
 
 			if status := b.submit("section:last-of-type > header > a"); status != 200 {
 				t.Fatalf("status %d", status)
@@ -98,5 +98,5 @@ func TestManyConnectedApps(t *testing.T) {
 	b.visit(s.issuer + "/settings/apps")
 	b.wantText("main", "<b>its</b>")
 	b.wantText("main", "Not picked up yet")
-	b.check("connected-many", look{phone: true})
+	b.check("connected-apps-many", look{phone: true})
 }
