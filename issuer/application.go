@@ -79,14 +79,14 @@ func (i *Issuer) newApplication(x *exchange, p *person) (response, error) {
 
 // newApplicationPage shows what is wrong with a form beside the fields in which it
 // is.
-func (i *Issuer) newApplicationPage(p *person, r *rights, status int, before form, problems map[string]pages.FieldProblem) response {
+func (i *Issuer) newApplicationPage(p *person, r *rights, status int, before form, problems pages.Problems) response {
 	return pageResponse(status, pages.NewApplication(pages.NewApplicationData{
 		Layout: i.layoutIn(p, pages.SectionApplications), Form: typedApplication(before, problems),
 		Scopes: i.scopeChoices(before, r.user.MaxScopes), PKCEOptional: before["pkce_optional"] != "",
 	}))
 }
 
-func typedApplication(before form, problems map[string]pages.FieldProblem) pages.ApplicationForm {
+func typedApplication(before form, problems pages.Problems) pages.ApplicationForm {
 	return pages.ApplicationForm{
 		Name: before["name"], Description: before["description"], RedirectURIs: before["redirect_uris"], Problems: problems,
 	}
@@ -155,7 +155,7 @@ func (i *Issuer) changeApplications(x *exchange, action, id string, do func(stor
 }
 
 // readApplication reads the form of a new application. Problems are told by field.
-func (i *Issuer) readApplication(f form, r *rights) (row store.Client, problems map[string]pages.FieldProblem) {
+func (i *Issuer) readApplication(f form, r *rights) (row store.Client, problems pages.Problems) {
 	row, problems = readDescription(f)
 	row.MaxScopes, row.PKCEOptional = f.ticked("scope."), f["pkce_optional"] != ""
 	choices := offered(i.policy(), r.user.MaxScopes)
@@ -171,8 +171,8 @@ func (i *Issuer) readApplication(f form, r *rights) (row store.Client, problems 
 }
 
 // readDescription reads what the owner of an application may change later.
-func readDescription(f form) (row store.Client, problems map[string]pages.FieldProblem) {
-	problems = map[string]pages.FieldProblem{}
+func readDescription(f form) (row store.Client, problems pages.Problems) {
+	problems = pages.Problems{}
 	row = store.Client{Name: strings.TrimSpace(f["name"]), Description: strings.TrimSpace(f["description"])}
 	if row.Name == "" {
 		problems["name"] = pages.NewProblem("application.problem.no_name")

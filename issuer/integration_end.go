@@ -110,7 +110,7 @@ func (i *Issuer) rotateIntegration(x *exchange, p *person, f form) (response, er
 	successor, ok := token.DeriveID(f["once"], string(i.environment), p.user.ID)
 	switch {
 	case !known:
-		return again(http.StatusUnprocessableEntity, pages.Problems{"overlap": {Key: "overlap"}})
+		return again(http.StatusUnprocessableEntity, pages.Problems{"overlap": integrationProblem("overlap", "")})
 	case !ok:
 		return response{}, invalidRequest("this form is none of ours: load the page again")
 	}
@@ -124,13 +124,13 @@ func (i *Issuer) rotateIntegration(x *exchange, p *person, f form) (response, er
 	var why *token.Unfit
 	switch {
 	case errors.As(err, &why):
-		return again(http.StatusConflict, pages.Problems{"form": {Key: "rotate_" + string(why.Flaw), Value: why.Value}})
+		return again(http.StatusConflict, pages.Problems{"form": integrationProblem("rotate_"+string(why.Flaw), why.Value)})
 	case errors.Is(err, token.ErrEnded):
-		return again(http.StatusConflict, pages.Problems{"form": {Key: "rotate_ended"}})
+		return again(http.StatusConflict, pages.Problems{"form": integrationProblem("rotate_ended", "")})
 	case errors.Is(err, token.ErrRotated), errors.Is(err, store.ErrExists):
-		return again(http.StatusConflict, pages.Problems{"form": {Key: "rotated_before"}})
+		return again(http.StatusConflict, pages.Problems{"form": integrationProblem("rotated_before", "")})
 	case errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrNotFound):
-		return again(http.StatusConflict, pages.Problems{"form": {Key: "changed"}})
+		return again(http.StatusConflict, pages.Problems{"form": integrationProblem("changed", "")})
 	case err != nil:
 		return response{}, fmt.Errorf("rotate token: %w", err)
 	}

@@ -57,32 +57,32 @@ func (i *Issuer) readIntegration(f form, r *rights, now time.Time) (row store.To
 	row = store.Token{Environment: i.environment, Class: store.Personal, Created: now, Label: strings.TrimSpace(f["name"])}
 	note := func(field string, err error) {
 		var why *token.Unfit
-		if errors.As(err, &why) && problems[field].Key == "" {
-			problems[field] = pages.Problem{Key: string(why.Flaw), Value: shownText(why.Value, maxShownName)}
+		if errors.As(err, &why) && !problems[field].Is() {
+			problems[field] = integrationProblem(string(why.Flaw), shownText(why.Value, maxShownName))
 		}
 	}
 	note("name", token.CheckLabel(row.Label))
 	scopes, problem := i.readTicked(f)
-	if problem.Key != "" {
+	if problem.Is() {
 		problems["scopes"] = problem
 	}
 	note("scopes", token.CheckPersonal(i.policy(), &r.user, nil, scopes, nil))
 	accounts := pickedAccounts(f)
 	if len(r.open) > 0 && len(accounts) == 0 {
-		problems["accounts"] = pages.Problem{Key: "no_account"}
+		problems["accounts"] = integrationProblem("no_account", "")
 	}
-	if problems["scopes"].Key == "" {
+	if !problems["scopes"].Is() {
 		note("accounts", token.CheckPersonal(i.policy(), &r.user, r.open, scopes, accounts))
 	}
 	row.Expires, problem = readLife(f, now)
-	if problem.Key != "" {
+	if problem.Is() {
 		problems["expires"] = problem
 	}
 	var err error
 	row.Networks, err = token.ReadNetworks(strings.Fields(f["networks"])) // none has a blank in it
 	note("networks", err)
 	row.Rate, problem = readRate(f)
-	if problem.Key != "" {
+	if problem.Is() {
 		problems["rate"] = problem
 	}
 	if row.Rate != (store.Rate{}) {
@@ -93,6 +93,12 @@ func (i *Issuer) readIntegration(f form, r *rights, now time.Time) (row store.To
 		Scopes: scopes, Accounts: accounts, Created: now, Expires: row.Expires,
 	}
 	return row, grant, problems
+}
+
+// integrationProblem is the problem of this name, with a value that stands in what it
+// says.
+func integrationProblem(name, value string) pages.Problem {
+	return pages.NewProblem("integrations.problem."+name, "Value", value)
 }
 
 // readTicked reads the scopes that are ticked, in the order of the policy. What is
@@ -107,10 +113,10 @@ func (i *Issuer) readTicked(f form) (scopes []string, problem pages.Problem) {
 	}
 	switch {
 	case len(ticked) == 0:
-		return nil, pages.Problem{Key: "no_scope"}
+		return nil, integrationProblem("no_scope", "")
 	case len(scopes) < len(ticked):
 		at := slices.IndexFunc(ticked, func(name string) bool { return !slices.Contains(scopes, name) })
-		return scopes, pages.Problem{Key: "scope_unknown", Value: shownText(ticked[at], maxShownName)}
+		return scopes, integrationProblem("scope_unknown", shownText(ticked[at], maxShownName))
 	}
 	return scopes, pages.Problem{}
 }
@@ -124,9 +130,9 @@ func readLife(f form, now time.Time) (time.Time, pages.Problem) {
 		at, err := time.Parse(time.DateOnly, f["date"])
 		switch {
 		case err != nil:
-			return time.Time{}, pages.Problem{Key: "date"}
+			return time.Time{}, integrationProblem("date", "")
 		case !at.After(now):
-			return time.Time{}, pages.Problem{Key: "date_past"}
+			return time.Time{}, integrationProblem("date_past", "")
 		}
 		return at, pages.Problem{}
 	}
@@ -139,7 +145,7 @@ func readLife(f form, now time.Time) (time.Time, pages.Problem) {
 			return ends.Truncate(time.Second), pages.Problem{}
 		}
 	}
-	return time.Time{}, pages.Problem{Key: "expires"}
+	return time.Time{}, integrationProblem("expires", "")
 }
 
 // readRate reads how often a token may be used; nothing: as often as one likes.
@@ -150,14 +156,14 @@ func readRate(f form) (store.Rate, pages.Problem) {
 	}
 	requests, err := strconv.Atoi(text)
 	if err != nil {
-		return store.Rate{}, pages.Problem{Key: string(token.FlawRateRequests)}
+		return store.Rate{}, integrationProblem(string(token.FlawRateRequests), "")
 	}
 	for _, period := range ratePeriods {
 		if period.value == f["per"] {
 			return store.Rate{Requests: requests, Per: period.per}, pages.Problem{}
 		}
 	}
-	return store.Rate{}, pages.Problem{Key: string(token.FlawRateSpan)}
+	return store.Rate{}, integrationProblem(string(token.FlawRateSpan), "")
 }
 
 // integrationForm shows the form, with what was sent before in it, and below it the

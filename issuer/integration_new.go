@@ -62,9 +62,9 @@ func (i *Issuer) issueIntegration(x *exchange, p *person, r *rights, f form) (re
 	})
 	switch {
 	case errors.Is(err, store.ErrExists):
-		return again(http.StatusConflict, pages.Problems{"form": {Key: "saved_before"}})
+		return again(http.StatusConflict, pages.Problems{"form": integrationProblem("saved_before", "")})
 	case errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrNotFound):
-		return again(http.StatusConflict, pages.Problems{"form": {Key: "changed"}})
+		return again(http.StatusConflict, pages.Problems{"form": integrationProblem("changed", "")})
 	case err != nil:
 		return response{}, fmt.Errorf("issue token: %w", err)
 	}
@@ -103,14 +103,14 @@ func (i *Issuer) mustConfirm(x *exchange, p *person, f form, query func() url.Va
 		away := seeOther(i.signInURL(i.localPath(back), true))
 		return &away, nil
 	case f["password"] == "":
-		answer, err := again(http.StatusUnprocessableEntity, pages.Problems{"password": {Key: "password_missing"}})
+		answer, err := again(http.StatusUnprocessableEntity, pages.Problems{"password": integrationProblem("password_missing", "")})
 		return &answer, err
 	}
 	x.sorry = func(e *oauthError) (response, bool) {
-		problem := pages.Problem{Key: "password_wrong"}
+		problem := integrationProblem("password_wrong", "")
 		switch {
 		case e.status == http.StatusTooManyRequests:
-			problem.Key = "password_later"
+			problem = integrationProblem("password_later", "")
 		case e.code != codeInvalidUser:
 			return response{}, false
 		}

@@ -33,7 +33,7 @@ func CheckRedirectURIs(uris []string) error {
 
 // checkRedirectURIs is CheckRedirectURIs in the words of the page; nil: nothing is
 // wrong.
-func checkRedirectURIs(uris []string) *pages.FieldProblem {
+func checkRedirectURIs(uris []string) *pages.Problem {
 	if wrong := findWrongURI(uris); wrong != nil {
 		return &wrong.problem
 	}
@@ -92,7 +92,7 @@ func findWrong(raw string) *redirectError {
 // redirectError is what is wrong with redirect URIs: in the words of operators, and
 // for the page of those who register applications.
 type redirectError struct {
-	problem pages.FieldProblem
+	problem pages.Problem
 	says    string
 }
 

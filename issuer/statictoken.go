@@ -16,7 +16,7 @@ func (i *Issuer) staticTokens(x *exchange, p *person) (response, error) {
 	return i.staticTokensPage(x, p, http.StatusOK, nil, nil)
 }
 
-func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before form, problem *pages.FieldProblem) (response, error) {
+func (i *Issuer) staticTokensPage(x *exchange, p *person, status int, before form, problem *pages.Problem) (response, error) {
 	r, err := i.presentRights(x, p)
 	if err != nil {
 		return response{}, err

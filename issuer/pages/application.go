@@ -29,7 +29,7 @@ type ApplicationForm struct {
 	Name         string
 	Description  string
 	RedirectURIs string // one in each line
-	Problems     map[string]FieldProblem
+	Problems     Problems
 }
 
 // NewApplicationData is the form of an application that is to be registered.

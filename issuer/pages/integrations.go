@@ -10,13 +10,6 @@ import (
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 )
 
-// Problem is what is wrong with a field: the name of a text below
-// "integrations.problem", and a value that stands in it.
-type Problem struct{ Key, Value string }
-
-// Problems are those of a form, by field. "form" is for those of none.
-type Problems map[string]Problem
-
 // Integration is a token that a user's own program has.
 type Integration struct {
 	ID, Name string

@@ -36,8 +36,8 @@ type StaticTokensData struct {
 	Scopes   []string // that it would have
 	Accounts []string
 	Tokens   []StaticToken
-	Label    string        // what was typed
-	Problem  *FieldProblem // nil: none
+	Label    string   // what was typed
+	Problem  *Problem // nil: none
 }
 
 // NewStaticTokenData is a token that was issued a moment ago.
