@@ -85,8 +85,15 @@ func (l look) String() string {
 	return name
 }
 
-// looks are those that every page is checked in.
-var looks = []look{{}, {dark: true}, {phone: true}, {phone: true, dark: true, noScripts: true}, {noScripts: true}}
+// looks are those that every page is checked in. With two, each page is seen on a
+// desktop and on a phone, in light and in dark, with scripts and without; whoever
+// takes pictures gets further ones.
+var looks = func() []look {
+	if os.Getenv(screenshots) == "" {
+		return []look{{}, {phone: true, dark: true, noScripts: true}}
+	}
+	return []look{{}, {dark: true}, {phone: true}, {phone: true, dark: true, noScripts: true}, {noScripts: true}}
+}()
 
 // open opens a tab.
 func open(t *testing.T, l look) *tab {

@@ -271,7 +271,7 @@ func TestPortalHasAUserWhosePasswordIsSaidOnce(t *testing.T) {
 	if said == nil {
 		t.Fatalf("no password is said:\n%s", q.output)
 	}
-	if page := q.portal("demo", said[1]); !strings.Contains(page, "100001 (Futures desk)") {
+	if page := q.portal("demo", said[1]); !strings.Contains(page, "100001 (<bdi>Futures desk</bdi>)") {
 		t.Errorf("the portal shows no trading account: %s", page)
 	}
 	q.end()
