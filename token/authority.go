@@ -58,7 +58,8 @@ type Authority struct {
 	proving  singleflight.Group
 	given    chan struct{} // something was given to somebody: facts of opaque tokens are stale
 
-	stop context.CancelFunc
+	stop       context.CancelFunc
+	background sync.WaitGroup // what stop ends
 
 	beforeFill func() // a test's foot in the door between proof and cache
 }
@@ -137,8 +138,8 @@ func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) err
 	}
 	a.Apply(revs)
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
-	go a.tick(ctx)
-	go a.keepFacts(ctx)
+	a.background.Go(func() { a.tick(ctx) })
+	a.background.Go(func() { a.keepFacts(ctx) })
 	return nil
 }
 
@@ -147,6 +148,7 @@ func (a *Authority) Close() {
 	a.CutAll(CauseShutdown)
 	if a.stop != nil {
 		a.stop()
+		a.background.Wait() // it uses the cache
 	}
 	if s := a.settings.Load(); s != nil {
 		s.cache.close()
