@@ -59,7 +59,7 @@ type response struct {
 	header      map[string]string // further ones
 	cookies     []string          // Set-Cookie, one line each
 	body        []byte
-	stream      func(io.Writer) error // writes the body, if that is better not made as a whole
+	stream      func(*bufio.Writer) error // writes the body, if that is better not made as a whole
 }
 
 // jsonResponse writes v's members in the order of its fields.

@@ -1,10 +1,10 @@
 package issuer
 
 import (
+	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 
@@ -55,7 +55,7 @@ func (i *Issuer) integrations(x *exchange, p *person) (response, error) {
 	}
 	// There may be thousands: what is ready is sent while the rest is made.
 	answer := pageResponse(http.StatusOK, nil)
-	answer.stream = func(w io.Writer) error { return pages.Integrations(w, data) }
+	answer.stream = func(w *bufio.Writer) error { return pages.Integrations(w, data) }
 	return answer, nil
 }
 

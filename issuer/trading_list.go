@@ -1,9 +1,11 @@
 package issuer
 
 import (
-	"io"
+	"bufio"
 	"net/http"
 	"net/url"
+
+	"go.uber.org/zap"
 
 	"github.com/caddy-bearer/caddy-bearer/issuer/pages"
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -45,12 +47,8 @@ func (i *Issuer) listTrading(x *exchange, p *person) (response, error) {
 		return i.listTradingAccounts(x, p)
 	}
 	var d developer
-	var tokens []token.Shared
 	err = i.store.View(x.Context(), func(tx store.Reader) (err error) {
-		if d, err = i.developerOf(tx, p, account); err != nil {
-			return err
-		}
-		tokens, err = token.SharedTokens(tx, i.environment, account, x.now)
+		d, err = i.developerOf(tx, p, account)
 		return err
 	})
 	if err != nil {
@@ -62,12 +60,37 @@ func (i *Issuer) listTrading(x *exchange, p *person) (response, error) {
 		Layout: layout, Account: account, Name: d.account.Name,
 		Create: i.tradingPage(account), Show: i.base + tradingPath(pathTradingShow, account),
 		Revoke: i.base + tradingPath(pathTradingRevoke, account),
-		Any:    len(tokens) > 0, Live: countLive(tokens), Tokens: tradingRows(tokens),
 	}
-	// There may be thousands: what is ready is sent while the rest is made.
+	// There may be thousands: what stands above them is sent before they are read, and
+	// the first before the last are written.
 	answer := pageResponse(http.StatusOK, nil)
-	answer.stream = func(w io.Writer) error { return pages.Trading(w, data) }
+	answer.stream = func(w *bufio.Writer) error {
+		data.Read = func() (pages.TradingList, error) {
+			if err := w.Flush(); err != nil {
+				return pages.TradingList{}, err
+			}
+			return i.tradingTokens(x, p, account), nil
+		}
+		return pages.Trading(w, data)
+	}
 	return answer, nil
+}
+
+// tradingTokens are the tokens of an account, if it is still open to p.
+func (i *Issuer) tradingTokens(x *exchange, p *person, account string) pages.TradingList {
+	var tokens []token.Shared
+	err := i.store.View(x.Context(), func(tx store.Reader) (err error) {
+		if _, err = i.developerOf(tx, p, account); err != nil {
+			return err
+		}
+		tokens, err = token.SharedTokens(tx, i.environment, account, x.now)
+		return err
+	})
+	if err != nil {
+		i.log.Error("the list of trading tokens could not be read", zap.String("account", account), zap.Error(err))
+		return pages.TradingList{Failed: true}
+	}
+	return pages.TradingList{Any: len(tokens) > 0, Live: countLive(tokens), Rows: tradingRows(tokens)}
 }
 
 func countLive(tokens []token.Shared) (n int) {

@@ -1,9 +1,11 @@
 package issuer
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -152,16 +154,15 @@ func (w *watched) Flush() {
 func TestS2_8_FirstRowsAreSentBeforeTheLastAreMade(t *testing.T) {
 	const all = 10_000
 	w := &watched{ResponseRecorder: httptest.NewRecorder()}
-	data := pages.TradingData{Layout: pages.Layout{Environment: "sandbox"}, Account: "T1", Any: true}
-	data.Tokens = func(yield func(pages.TradingRow) bool) {
+	data := pages.TradingData{Layout: pages.Layout{Environment: "sandbox"}, Account: "T1", Read: reads(func(yield func(pages.TradingRow) bool) {
 		for w.made = range all {
 			if !yield(pages.TradingRow{ID: token.NewID(), Live: true}) {
 				return
 			}
 		}
-	}
+	})}
 	answer := pageResponse(http.StatusOK, nil)
-	answer.stream = func(out io.Writer) error { return pages.Trading(out, data) }
+	answer.stream = func(out *bufio.Writer) error { return pages.Trading(out, data) }
 	answer.write(w)
 	if rows := strings.Count(w.Body.String(), "<tr><td>"); rows != all {
 		t.Errorf("%d rows", rows)
@@ -171,18 +172,49 @@ func TestS2_8_FirstRowsAreSentBeforeTheLastAreMade(t *testing.T) {
 	}
 }
 
+// reads is what reads these rows.
+func reads(rows iter.Seq[pages.TradingRow]) func() (pages.TradingList, error) {
+	return func() (pages.TradingList, error) { return pages.TradingList{Any: true, Live: 1, Rows: rows}, nil }
+}
+
+// What stands above the tokens is sent before they are read; and where they can't be
+// read any more, the page says so and is whole.
+func TestS2_8_PageBeginsBeforeTokensAreRead(t *testing.T) {
+	b := newDesk(t, nil)
+	alice := b.trader("alice")
+	alice.create("T1")
+	x := &exchange{Request: httptest.NewRequest(http.MethodGet, pathTradingTokens+"?account=T1", nil), now: b.clock.Now()}
+	x.Header.Set("Cookie", alice.cookie)
+	p, err := b.issuer.person(x)
+	if err != nil || p == nil {
+		t.Fatal(p, err)
+	}
+	answer, err := b.issuer.listTrading(x, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Between the two the account is taken from her.
+	b.update(func(tx store.Writer) error { return tx.DeleteBinding(b.env, "alice", "T1") })
+	w := httptest.NewRecorder()
+	answer.write(w)
+	page := w.Body.String()
+	if !strings.Contains(page, "The tokens cannot be read at this moment") || strings.Contains(page, "Revoke token") || !strings.HasSuffix(page, "</html>\n") {
+		t.Errorf("%s", page)
+	}
+}
+
 // A browser that goes away ends the making of its page.
 func TestTradingPageStopsForWhoHasGone(t *testing.T) {
 	made := 0
-	data := pages.TradingData{Any: true, Tokens: func(yield func(pages.TradingRow) bool) {
+	data := pages.TradingData{Read: reads(func(yield func(pages.TradingRow) bool) {
 		for made = range 10_000 {
 			if !yield(pages.TradingRow{ID: "x", Live: true}) {
 				return
 			}
 		}
-	}}
+	})}
 	answer := pageResponse(http.StatusOK, nil)
-	answer.stream = func(out io.Writer) error { return pages.Trading(out, data) }
+	answer.stream = func(out *bufio.Writer) error { return pages.Trading(out, data) }
 	answer.write(&goneAfter{ResponseRecorder: httptest.NewRecorder(), parts: 3})
 	if made > 1000 {
 		t.Errorf("%d rows were made for nobody", made)
@@ -205,8 +237,8 @@ func (g *goneAfter) Write(part []byte) (int, error) {
 func TestTradingPagesEscape(t *testing.T) {
 	const odd = `"><script>alert(1)</script>`
 	var out bytes.Buffer
-	row := func(yield func(pages.TradingRow) bool) { yield(pages.TradingRow{ID: odd, Live: true}) }
-	err := pages.Trading(&out, pages.TradingData{Layout: pages.Layout{CSRF: odd}, Account: odd, Name: odd, Create: odd, Show: odd, Revoke: odd, Any: true, Tokens: row})
+	row := iter.Seq[pages.TradingRow](func(yield func(pages.TradingRow) bool) { yield(pages.TradingRow{ID: odd, Live: true}) })
+	err := pages.Trading(&out, pages.TradingData{Layout: pages.Layout{CSRF: odd}, Account: odd, Name: odd, Create: odd, Show: odd, Revoke: odd, Read: reads(row)})
 	if err != nil {
 		t.Fatal(err)
 	}

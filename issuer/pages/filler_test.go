@@ -62,7 +62,15 @@ func fill(v reflect.Value, state int) {
 				fill(v.Field(k), state)
 			}
 		}
-	case reflect.Func: // a sequence, with one member
+	case reflect.Func: // a sequence, with one member; or what reads something
+		if v.Type().NumIn() == 0 {
+			read := reflect.New(v.Type().Out(0)).Elem()
+			fill(read, state)
+			v.Set(reflect.MakeFunc(v.Type(), func([]reflect.Value) []reflect.Value {
+				return []reflect.Value{read, reflect.Zero(v.Type().Out(1))}
+			}))
+			return
+		}
 		v.Set(reflect.MakeFunc(v.Type(), func(args []reflect.Value) []reflect.Value {
 			one := reflect.New(args[0].Type().In(0)).Elem()
 			fill(one, state)

@@ -19,9 +19,16 @@ type TradingData struct {
 
 	Account, Name        string
 	Create, Show, Revoke string // where the forms go
-	Any                  bool   // there are tokens
-	Live                 int    // how many live
-	Tokens               iter.Seq[TradingRow]
+	// Read reads the tokens, when all that stands above them is written.
+	Read func() (TradingList, error)
+}
+
+// TradingList is the tokens of an account.
+type TradingList struct {
+	Failed bool // they can't be read
+	Any    bool // there are some
+	Live   int  // how many live
+	Rows   iter.Seq[TradingRow]
 }
 
 // TradingRow is one of them. Its value is not among what a list knows.
@@ -31,7 +38,8 @@ type TradingRow struct {
 	Live             bool // neither expired nor revoked
 }
 
-// Trading writes the page as its rows are made. The error is that of the writer.
+// Trading writes the page as its rows are made. The error is that of the writer or of
+// Read.
 func Trading(w io.Writer, d TradingData) error {
 	d.Layout = d.titled("trading.title")
 	return tradingPage.Execute(w, d)
