@@ -232,7 +232,7 @@ func (i *Issuer) scopeGroups(r *rights, sent form) (groups []pages.ScopeGroup) {
 		}
 		box := pages.ScopeBox{
 			Field: scopePrefix + scope.Name, Name: scope.Name, Title: scope.Title,
-			Risk: i.worst(scope.Name).String(), Ticked: sent[scopePrefix+scope.Name] != "",
+			Risk: pages.Risk(i.worst(scope.Name).String()), Ticked: sent[scopePrefix+scope.Name] != "",
 		}
 		for _, part := range scopeReach(p, scope.Name, nil)[1:] {
 			included, _ := p.Scope(part)

@@ -41,7 +41,6 @@ func (i *Issuer) security(x *exchange, p *person) (response, error) {
 
 func (i *Issuer) securityPage(x *exchange, p *person, status int, d pages.SecurityData) (response, error) {
 	d.Layout = i.layoutIn(p, pages.SectionSecurity)
-	d.Wide = true
 	d.ID, d.MinPassword = p.user.ID, token.MinPassword
 	d.Password = i.passwordPlace(&p.user)
 	if i.upstream != nil {

@@ -54,10 +54,8 @@ func (i *Issuer) listTrading(x *exchange, p *person) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	layout := i.layoutIn(p, pages.SectionAccessTokens)
-	layout.Wide = true
 	data := pages.TradingData{
-		Layout: layout, Account: account, Name: d.account.Name,
+		Layout: i.layoutIn(p, pages.SectionAccessTokens), Account: account, Name: d.account.Name,
 		Create: i.tradingPage(account), Show: i.base + tradingPath(pathTradingShow, account),
 		Revoke: i.base + tradingPath(pathTradingRevoke, account),
 	}

@@ -124,7 +124,7 @@ type ScopeGroup struct {
 // ScopeBox is a scope that may be ticked.
 type ScopeBox struct {
 	Field, Name, Title string
-	Risk               string   // "read", "trade", "withdraw" or "admin", whatever else it includes taken into account
+	Risk               Risk     // whatever else it includes taken into account
 	Includes           []string // titles
 	Ticked             bool
 }
@@ -249,7 +249,7 @@ type IntegrationTryData struct {
 
 var (
 	integrationsPage      = page("integrations.html")
-	integrationFormPage   = page("integration_form.html", "integration_parts.html")
+	integrationFormPage   = page("integration_form.html", "integration_parts.html", "risk.html")
 	integrationRevokePage = page("integration_revoke.html", "integration_parts.html")
 	integrationRotatePage = page("integration_rotate.html", "integration_parts.html")
 	integrationTryPage    = page("integration_try.html")
