@@ -169,33 +169,36 @@ func (i *Issuer) consentPage(x *exchange, a *authorization, p *person, o *offer,
 // dangerous as what it includes.
 func (i *Issuer) shownScopes(names []string) []pages.ConsentScope {
 	p := i.policy()
-	type shown struct {
-		pages.ConsentScope
-		risk policy.Risk
-	}
-	var all []shown
-	for _, name := range names {
-		scope, known := p.Scope(name)
-		if !known {
-			continue
-		}
-		s := shown{ConsentScope: pages.ConsentScope{Name: name, Title: scope.Title}}
-		for _, part := range scopeReach(p, name, nil) {
-			included, _ := p.Scope(part)
-			s.risk = max(s.risk, included.Risk)
-			if part != name {
-				s.Includes = append(s.Includes, included.Title)
-			}
-		}
-		s.Risk = pages.Risk(s.risk.String())
-		all = append(all, s)
-	}
-	slices.SortStableFunc(all, func(a, b shown) int { return int(b.risk) - int(a.risk) })
-	list := make([]pages.ConsentScope, len(all))
-	for k := range all {
-		list[k] = all[k].ConsentScope
+	known := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, known := p.Scope(name)
+		return !known
+	})
+	slices.SortStableFunc(known, func(a, b string) int { return int(worst(p, b)) - int(worst(p, a)) })
+	list := make([]pages.ConsentScope, len(known))
+	for k, name := range known {
+		scope, _ := p.Scope(name)
+		list[k] = shownScope(p, scope)
 	}
 	return list
+}
+
+// shownScope is a scope in words, with what it includes.
+func shownScope(p *policy.Policy, scope policy.Scope) pages.ConsentScope {
+	s := pages.ConsentScope{Name: scope.Name, Title: scope.Title, Risk: pages.Risk(worst(p, scope.Name).String())}
+	for _, part := range scopeReach(p, scope.Name, nil)[1:] {
+		included, _ := p.Scope(part)
+		s.Includes = append(s.Includes, included.Title)
+	}
+	return s
+}
+
+// worst is what a scope can do at worst, all that it includes taken into account.
+func worst(p *policy.Policy, name string) (worst policy.Risk) {
+	for _, part := range scopeReach(p, name, nil) {
+		scope, _ := p.Scope(part)
+		worst = max(worst, scope.Risk)
+	}
+	return worst
 }
 
 // scopeReach lists a scope and all that it implies, each once.

@@ -197,7 +197,7 @@ func (i *Issuer) preset(name string, r *rights) form {
 			continue
 		}
 		for _, scope := range offered(i.policy(), r.user.MaxScopes) {
-			if risk := i.worst(scope.Name); risk <= preset.worst {
+			if risk := worst(i.policy(), scope.Name); risk <= preset.worst {
 				f[scopePrefix+scope.Name] = "on"
 				reached = reached || risk == preset.worst
 			}
@@ -207,16 +207,6 @@ func (i *Issuer) preset(name string, r *rights) form {
 		return form{}
 	}
 	return f
-}
-
-// worst is what a scope can do at worst, all that it includes taken into account.
-func (i *Issuer) worst(name string) (worst policy.Risk) {
-	p := i.policy()
-	for _, part := range scopeReach(p, name, nil) {
-		scope, _ := p.Scope(part)
-		worst = max(worst, scope.Risk)
-	}
-	return worst
 }
 
 // scopeGroups are the tick-boxes of what a person could let a token do, by what it is
@@ -230,15 +220,11 @@ func (i *Issuer) scopeGroups(r *rights, sent form) (groups []pages.ScopeGroup) {
 			at = len(groups)
 			groups = append(groups, pages.ScopeGroup{Resource: resource})
 		}
-		box := pages.ScopeBox{
-			Field: scopePrefix + scope.Name, Name: scope.Name, Title: scope.Title,
-			Risk: pages.Risk(i.worst(scope.Name).String()), Ticked: sent[scopePrefix+scope.Name] != "",
-		}
-		for _, part := range scopeReach(p, scope.Name, nil)[1:] {
-			included, _ := p.Scope(part)
-			box.Includes = append(box.Includes, included.Title)
-		}
-		groups[at].Scopes = append(groups[at].Scopes, box)
+		shown := shownScope(p, scope)
+		groups[at].Scopes = append(groups[at].Scopes, pages.ScopeBox{
+			Field: scopePrefix + scope.Name, Name: scope.Name, Title: shown.Title,
+			Risk: shown.Risk, Includes: shown.Includes, Ticked: sent[scopePrefix+scope.Name] != "",
+		})
 	}
 	return groups
 }
