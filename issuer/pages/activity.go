@@ -35,7 +35,7 @@ type Deed struct {
 
 // HasDeed reports whether there is a text for a deed.
 func HasDeed(did string) bool {
-	_, err := english.Localize(&i18n.LocalizeConfig{MessageID: "activity.did." + did, TemplateData: map[string]any{}})
+	_, err := english().Localize(&i18n.LocalizeConfig{MessageID: "activity.did." + did, TemplateData: map[string]any{}})
 	return err == nil
 }
 

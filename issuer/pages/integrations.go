@@ -93,7 +93,7 @@ func IntegrationsLive(tokens []Integration) Live {
 	live := Live{Text: make(map[string]string, 3*len(tokens)), Class: make(map[string]string, 2*len(tokens))}
 	for k := range tokens {
 		t := &tokens[k]
-		live.Text["used-"+t.ID], live.Text["streams-"+t.ID], live.Text["status-"+t.ID] = t.UsedText()(english), strconv.Itoa(t.Streams), t.StatusText()(english)
+		live.Text["used-"+t.ID], live.Text["streams-"+t.ID], live.Text["status-"+t.ID] = t.UsedText()(english()), strconv.Itoa(t.Streams), t.StatusText()(english())
 		live.Class["status-"+t.ID], live.Class["row-"+t.ID] = t.StatusClass(), rowClass(t)
 	}
 	return live
@@ -238,7 +238,7 @@ func TriedLive(t *Tried) Live {
 	if t.Outcome == TriedGood {
 		class = "notice good"
 	}
-	return Live{Text: map[string]string{"tried": t.Says()(english)}, Class: map[string]string{"tried": class}}
+	return Live{Text: map[string]string{"tried": t.Says()(english())}, Class: map[string]string{"tried": class}}
 }
 
 // IntegrationTryData is the form with which a token is tried.

@@ -20,7 +20,7 @@ type Layout struct {
 	in *i18n.Localizer // the language; nil: English
 }
 
-func (l Layout) language() *i18n.Localizer { return cmp.Or(l.in, english) }
+func (l Layout) language() *i18n.Localizer { return cmp.Or(l.in, english()) }
 
 // Section is a part of the portal. Those of one area are tabs of each other.
 type Section string

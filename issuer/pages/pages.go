@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 )
@@ -19,32 +20,33 @@ var templates embed.FS
 // functions, which belong to a language.
 type translated struct {
 	files []string
-	in    map[*i18n.Localizer]*template.Template
+	in    sync.Map // of *template.Template, by *i18n.Localizer
 }
 
-// registered are all pages.
-var registered []*translated
-
-// page parses a template together with the layout that it fills, and with parts
-// that several pages have.
+// page is a template together with the layout that it fills, and with parts that
+// several pages have.
 func page(name string, parts ...string) *translated {
-	p := &translated{files: []string{"templates/layout.html", "templates/" + name}, in: make(map[*i18n.Localizer]*template.Template)}
+	p := &translated{files: []string{"templates/layout.html", "templates/" + name}}
 	for _, part := range parts {
 		p.files = append(p.files, "templates/"+part)
 	}
-	p.translate(english)
-	registered = append(registered, p)
 	return p
-}
-
-// translate adds a language.
-func (p *translated) translate(in *i18n.Localizer) {
-	p.in[in] = template.Must(template.New("layout.html").Funcs(functions(in)).ParseFS(templates, p.files...))
 }
 
 // Execute writes the page in the language of its layout, which data has embedded.
 func (p *translated) Execute(w io.Writer, data interface{ language() *i18n.Localizer }) error {
-	return p.in[data.language()].Execute(w, data)
+	return p.parsed(data.language()).Execute(w, data)
+}
+
+// parsed is the template in a language. It is parsed when it is first asked for:
+// most commands write no page, and should not wait for all of them.
+func (p *translated) parsed(in *i18n.Localizer) *template.Template {
+	known, ok := p.in.Load(in)
+	if !ok {
+		known, _ = p.in.LoadOrStore(in, template.Must(template.New("layout.html").Funcs(functions(in)).ParseFS(templates, p.files...)))
+	}
+	t, _ := known.(*template.Template)
+	return t
 }
 
 // write executes a template. Templates are part of the program: an error in one

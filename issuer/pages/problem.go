@@ -20,4 +20,4 @@ func (p Problem) Is() bool { return p.id != "" }
 func (p Problem) Says() Said { return said(p.id, p.values...) }
 
 // String is what it says in English, for who is no page.
-func (p Problem) String() string { return text(english, p.id, p.values...) }
+func (p Problem) String() string { return text(english(), p.id, p.values...) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"go.yaml.in/yaml/v3"
@@ -17,8 +18,11 @@ import (
 //go:embed texts
 var texts embed.FS
 
-// english is the language that there is.
-var english = i18n.NewLocalizer(catalogue(), language.English.String())
+// english is the language that there is. The catalogue is read when it is first
+// asked for, as templates are.
+var english = sync.OnceValue(func() *i18n.Localizer {
+	return i18n.NewLocalizer(catalogue(), language.English.String())
+})
 
 // catalogue reads all texts. They are part of the program: one that is wrong is a
 // bug.
