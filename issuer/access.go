@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
+	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
 // fullAccess reports whether a user sees everything of what belongs to it: it is
@@ -42,15 +43,9 @@ func (i *Issuer) rightsOf(tx store.Reader, id string) (r rights, err error) {
 		if b.Access != store.Full {
 			r.partial = append(r.partial, b.Account)
 		}
-		account, err := tx.Account(i.environment, b.Account)
-		if err != nil {
-			return r, err
-		}
-		if account.Status == store.Active {
-			r.open = append(r.open, store.Standpoint{Account: account, Binding: b})
-		}
 	}
-	return r, nil
+	r.open, err = token.OpenOf(tx, i.environment, bindings)
+	return r, err
 }
 
 // presentRights is rightsOf in a snapshot of its own.

@@ -26,10 +26,8 @@ func (i *Issuer) home(x *exchange, p *person) (response, error) {
 	if err := i.store.View(x.Context(), o.read); err != nil {
 		return response{}, fmt.Errorf("read what the first page shows: %w", err)
 	}
-	for _, one := range i.authority.UnderWay(func(f *token.Facts) bool { return f != nil && f.Subject == p.user.ID }) {
-		if one.Streaming {
-			o.counts[pages.SectionActivity]++
-		}
+	if n := i.underWay(func(f *token.Facts) bool { return f.Subject == p.user.ID }).Streams; n > 0 {
+		o.counts[pages.SectionActivity] = n
 	}
 	slices.SortStableFunc(o.ending, func(a, b pages.EndingToken) int { return a.Expires.Compare(b.Expires) })
 	d := pages.HomeData{Layout: i.layoutFor("", p), Counts: o.counts, Ending: o.ending[:min(len(o.ending), maxEnding)]}
@@ -124,20 +122,11 @@ func (o *overview) readAccounts(tx store.Reader) error {
 	if len(o.issuer.tradingScopes) == 0 {
 		return nil
 	}
-	o.counts[pages.SectionAccessTokens] = 0
-	bindings, err := tx.Bindings(o.issuer.environment, o.p.user.ID)
+	accounts, err := o.issuer.tradingAccounts(tx, o.p.user.ID)
 	if err != nil {
 		return err
 	}
-	for k := range bindings {
-		account, err := tx.Account(o.issuer.environment, bindings[k].Account)
-		if err != nil {
-			return err
-		}
-		if bindings[k].Access == store.Full && account.Kind == store.Trading {
-			o.counts[pages.SectionAccessTokens]++
-		}
-	}
+	o.counts[pages.SectionAccessTokens] = len(accounts)
 	known, err := tx.KnownTokens(o.issuer.environment, o.p.user.ID)
 	if err != nil {
 		return err

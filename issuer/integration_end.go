@@ -41,7 +41,7 @@ func seenFrom(w *token.UnderWay) string {
 	if from := address(w.ClientIP); from != "" {
 		return from
 	}
-	return address(peerIP(&http.Request{RemoteAddr: w.Remote}))
+	return address(hostPart(w.Remote))
 }
 
 // revokeIntegration ends one of a user's own tokens. When it answers, the token is

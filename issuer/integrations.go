@@ -112,7 +112,7 @@ func (i *Issuer) shownIntegrations(tokens []token.PersonalToken) []pages.Integra
 func shownIntegration(t *token.PersonalToken) pages.Integration {
 	return pages.Integration{
 		ID: t.ID, Name: t.Label, Scopes: t.Grant.Scopes, Accounts: t.Grant.Accounts, Networks: t.Networks, Rate: t.Rate.Requests, Per: t.Rate.Per,
-		Created: t.Created, Expires: t.Expires, Used: t.Used, UsedFrom: t.UsedFrom, Status: string(t.Status), Replaced: !t.Rotated.IsZero(),
+		Created: t.Created, Expires: t.Expires, Used: t.Used, UsedFrom: t.UsedFrom, Status: pages.TokenStatus(t.Status), Replaced: !t.Rotated.IsZero(),
 	}
 }
 

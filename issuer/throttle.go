@@ -122,9 +122,14 @@ func (b *bucket) add(at time.Duration, perMinute int) {
 
 // peerIP is the address at the other end of the connection.
 func peerIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return hostPart(r.RemoteAddr)
+}
+
+// hostPart is an address without its port, if it has one.
+func hostPart(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
-		return r.RemoteAddr
+		return remote
 	}
 	return host
 }

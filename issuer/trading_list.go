@@ -116,23 +116,33 @@ func tradingRows(tokens []token.Shared) func(yield func(pages.TradingRow) bool) 
 func (i *Issuer) listTradingAccounts(x *exchange, p *person) (response, error) {
 	data := pages.TradingAccountsData{Layout: i.layoutIn(p, pages.SectionAccessTokens)}
 	err := i.store.View(x.Context(), func(tx store.Reader) error {
-		bindings, err := tx.Bindings(i.environment, p.user.ID)
-		if err != nil {
-			return err
+		accounts, err := i.tradingAccounts(tx, p.user.ID)
+		for k := range accounts {
+			a := &accounts[k]
+			data.Accounts = append(data.Accounts, pages.TradingAccount{ID: a.ID, Name: a.Name, Page: i.tradingPage(a.ID)})
 		}
-		for _, b := range bindings {
-			account, err := tx.Account(i.environment, b.Account)
-			if err != nil {
-				return err
-			}
-			if b.Access == store.Full && account.Kind == store.Trading {
-				data.Accounts = append(data.Accounts, pages.TradingAccount{ID: account.ID, Name: account.Name, Page: i.tradingPage(account.ID)})
-			}
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return response{}, err
 	}
 	return pageResponse(http.StatusOK, pages.TradingAccounts(data)), nil
+}
+
+// tradingAccounts are those whose tokens a user may handle.
+func (i *Issuer) tradingAccounts(tx store.Reader, user string) (accounts []store.Account, err error) {
+	bindings, err := tx.Bindings(i.environment, user)
+	if err != nil {
+		return nil, err
+	}
+	for k := range bindings {
+		account, err := tx.Account(i.environment, bindings[k].Account)
+		if err != nil {
+			return nil, err
+		}
+		if bindings[k].Access == store.Full && account.Kind == store.Trading {
+			accounts = append(accounts, account)
+		}
+	}
+	return accounts, nil
 }

@@ -128,6 +128,11 @@ func OpenAccounts(tx store.Reader, env store.Environment, principal string) ([]s
 	if err != nil {
 		return nil, err
 	}
+	return OpenOf(tx, env, bindings)
+}
+
+// OpenOf is OpenAccounts for who has read the bindings.
+func OpenOf(tx store.Reader, env store.Environment, bindings []store.Binding) ([]store.Standpoint, error) {
 	var open []store.Standpoint
 	for _, b := range bindings {
 		account, err := tx.Account(env, b.Account)

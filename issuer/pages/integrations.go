@@ -23,19 +23,19 @@ type Integration struct {
 	Used     time.Time // zero: never
 	UsedFrom string    // an address; empty: not known
 	Streams  int       // that are open on it
-	Status   string    // live, expired, revoked or ended
-	Replaced bool      // it has a successor
+	Status   TokenStatus
+	Replaced bool // it has a successor
 }
 
 // Live reports whether the token can be used.
-func (t *Integration) Live() bool { return t.Status == "live" }
+func (t *Integration) Live() bool { return t.Status == TokenLive }
 
 // StatusText is the status in words.
 func (t *Integration) StatusText() Said {
 	if t.Live() && t.Replaced {
 		return said("integrations.status.replaced")
 	}
-	return said("integrations.status." + t.Status)
+	return said("integrations.status." + string(t.Status))
 }
 
 // StatusClass is how the status looks.

@@ -2,8 +2,8 @@ package pages
 
 import "time"
 
-// TokenStatus is what has become of a token. The text that says it is
-// user_token.STATUS.
+// TokenStatus is what has become of a token. The texts that say it are
+// user_token.STATUS and integrations.status.STATUS.
 type TokenStatus string
 
 // What there may be.
