@@ -210,3 +210,9 @@ func (a *attack) revoke(token string) {
 		a.Fatalf("%d %s", got.status, got.body)
 	}
 }
+
+// handshake asks for a WebSocket (RFC 6455 §4.1), with more header lines.
+func handshake(path string, lines ...string) string {
+	return "GET " + path + " HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + strings.Join(append(lines, "", ""), "\r\n")
+}
