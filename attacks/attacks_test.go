@@ -102,6 +102,7 @@ type attack struct {
 // backend's requests are counted.
 func TestAttacks(t *testing.T) {
 	s := startServer(t)
+	began := s.log.Len()
 	results := map[string]string{}
 	for _, row := range corpus(t) {
 		if run := registered[row.ID]; run != nil {
@@ -112,7 +113,7 @@ func TestAttacks(t *testing.T) {
 			})
 		}
 	}
-	s.checkLog(t, 0)
+	s.checkLog(t, began)
 	if len(results) == len(registered) { // and -run chose none among them
 		checkPage(t, results)
 	}

@@ -71,12 +71,23 @@ func (a *attack) request(method, url, body string, header http.Header) *answer {
 // look at it. An empty token is none.
 func (a *attack) get(path, token string) *answer {
 	a.Helper()
-	head := "GET " + path + " HTTP/1.1\r\nHost: gw.test\r\n"
+	return a.getFrom("gw.test", path, token)
+}
+
+// getRSA is get from the environment that signs with RS256.
+func (a *attack) getRSA(path, token string) *answer {
+	a.Helper()
+	return a.getFrom("rsa.gw.test", path, token)
+}
+
+func (a *attack) getFrom(host, path, token string) *answer {
+	a.Helper()
+	head := "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n"
 	if token != "" {
 		head += "Authorization: Bearer " + token + "\r\n"
 	}
 	a.forbid(token)
-	return a.raw(head + "\r\n")
+	return a.rawTo(host+":80", head+"\r\n")
 }
 
 // raw sends bytes over a bare socket to the plain listener of the gate and reads
@@ -201,6 +212,40 @@ func (a *attack) obtain(scope string) string {
 	}
 	a.forbid(tokens.Access)
 	return tokens.Access
+}
+
+// obtainRefresh gets a refresh token, by the two calls that a service account
+// makes with the client "machine".
+func (a *attack) obtainRefresh(scope string) string {
+	a.Helper()
+	got := a.request("GET", issuerURL+"/api/v1/s2s-oauth2/code", "", http.Header{
+		"X-Service-Account-Id": {deskID}, "X-Service-Account-Secret": {deskSecret},
+		"X-Ibm-Client-Id": {machineID}, "X-Ibm-Client-Secret": {machineSecret}, "Scope": {scope},
+	})
+	var code struct{ Code string }
+	if err := json.Unmarshal([]byte(got.body), &code); err != nil || code.Code == "" {
+		a.Fatalf("%s", got)
+	}
+	got = a.form("/api/v1/s2s-oauth2/token", machineID, machineSecret, url.Values{"grant_type": {"authorization_code"}, "code": {code.Code}})
+	var tokens struct {
+		Refresh string `json:"refresh_token"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &tokens); err != nil || tokens.Refresh == "" {
+		a.Fatalf("%s", got)
+	}
+	a.forbid(code.Code)
+	a.forbid(tokens.Refresh)
+	return tokens.Refresh
+}
+
+// personalToken issues a personal token of a user or service account with the
+// scope accounts:read.
+func (a *attack) personalToken(owner string) string {
+	a.Helper()
+	var issued struct{ Token string }
+	a.admin("POST", "/personal-tokens", members{"principal": owner, "label": a.id, "scopes": []string{"accounts:read"}, "lifetime": "1h"}, &issued)
+	a.forbid(issued.Token)
+	return issued.Token
 }
 
 // revoke ends a token of the client "machine" (RFC 7009).

@@ -63,7 +63,9 @@ const (
 	machineSecret = "Yq3-machine-secret-of-the-corpus-0001"
 	appID         = "app" // of people, with the redirect URI https://app.test/cb
 	appSecret     = "Yq3-app-secret-of-the-corpus-0002"
-	spaID         = "spa" // public, with loopback redirect URIs
+	spaID         = "spa"  // public, with loopback redirect URIs
+	deskID        = "desk" // a service account with the account 1
+	deskSecret    = "Yq3-desk-secret-of-the-corpus-0003"
 )
 
 // policyFile is that of the corpus's line META-0, which says more methods only
@@ -150,6 +152,7 @@ func newServer(t testing.TB) *server {
 	s.write(t, "policy.yaml", policyFile)
 	s.forbid(machineSecret)
 	s.forbid(appSecret)
+	s.forbid(deskSecret)
 	return s
 }
 
@@ -208,6 +211,12 @@ func (s *server) caddyfile(t testing.TB) string {
 	}
 	secure := "\ttls " + s.path("cert.pem") + " " + s.path("cert.key") + "\n}\n"
 	parties := `
+			account 1
+			service_account ` + deskID + ` {
+				secret_hash ` + hashOf(deskSecret) + `
+				scopes accounts:read orders:write
+				accounts 1
+			}
 			client ` + machineID + ` {
 				secret_hash ` + hashOf(machineSecret) + `
 				scopes accounts:read orders:write quotes:read admin
