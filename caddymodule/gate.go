@@ -150,6 +150,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	if !g.runtime.ready.Load() {
 		w.Header().Set("Retry-After", "1")
+		g.gate.SetCORS(w.Header(), r)
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
 	}
 	err := g.gate.ServeHTTP(w, r, next)
