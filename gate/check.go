@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -105,8 +106,11 @@ func (g *Gate) prove(r *http.Request, raw string) (*token.Lease, *Refusal) {
 	}
 	// A credential is well formed if it is good, so its form need only be judged
 	// when it is not: reading 700 bytes would cost more than the cache does.
-	if !wellFormed(raw) {
+	if strings.ContainsAny(raw, " \t") {
 		return nil, g.refuse(r, flawMalformed)
+	}
+	if !wellFormed(raw) {
+		return nil, g.refuse(r, flawAlien)
 	}
 	return nil, g.refuseProof(r, err)
 }

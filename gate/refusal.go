@@ -67,6 +67,8 @@ var (
 
 	flawInvalid = &flaw{status: http.StatusUnauthorized, code: CodeInvalidToken,
 		title: "The token is not valid", challenge: true, detail: "The token is not valid here."}
+	flawAlien = &flaw{status: http.StatusUnauthorized, code: CodeInvalidToken, reason: string(token.ReasonMalformed),
+		title: "The token is not valid", challenge: true, detail: "The token has characters that no token has."}
 	flawScope = &flaw{status: http.StatusForbidden, code: CodeInsufficientScope, reason: CodeInsufficientScope,
 		title: "The token lacks a scope", challenge: true}
 	flawAccount = &flaw{status: http.StatusForbidden, code: CodeAccountNotGranted, reason: CodeAccountNotGranted,
