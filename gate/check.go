@@ -56,6 +56,9 @@ func (g *Gate) checkUnder(x *exchange, r *http.Request, p *policy.Policy) (Decis
 
 // checkRoute is steps 4 to 7 for the route that was matched.
 func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *policy.Match) (Decision, *Refusal) {
+	if c := m.Route.CORS; c != nil && foreignSocket(r, c) {
+		return Decision{}, g.refuse(r, flawOrigin)
+	}
 	var lease *token.Lease
 	if !m.Route.Public {
 		raw, flaw := credential(r, m.Route)

@@ -21,6 +21,7 @@ const (
 	CodeInsufficientScope = "insufficient_scope"      // 403
 	CodeAccountNotGranted = "account_not_granted"     // 403
 	CodeAddressNotAllowed = "address_not_allowed"     // 403
+	CodeOriginNotAllowed  = "origin_not_allowed"      // 403
 	CodeNoRoute           = "no_route"                // 403
 	CodeMethodNotAllowed  = "method_not_allowed"      // 405
 	CodeURITooLong        = "uri_too_long"            // 414
@@ -77,6 +78,8 @@ var (
 
 	flawAddress = &flaw{status: http.StatusForbidden, code: CodeAddressNotAllowed, reason: CodeAddressNotAllowed,
 		title: "The token may not be used from here", detail: "The token has a list of networks that it may be used from, and the address of this request is in none of them."}
+	flawOrigin = &flaw{status: http.StatusForbidden, code: CodeOriginNotAllowed, reason: CodeOriginNotAllowed,
+		title: "The page may not use this route", detail: "The policy names the origins whose pages may use this route, and the page's is none of them."}
 	flawRate = &flaw{status: http.StatusTooManyRequests, code: CodeRateLimited, reason: CodeRateLimited,
 		title: "The token is used too often"}
 
@@ -121,6 +124,8 @@ type Refusal struct {
 
 	challenge string // empty: none
 	quota     token.Quota
+	cors      *policy.CORS // what the policy says of pages; nil: nothing
+	origin    string       // of the page that asked
 	problems  string
 	requestID string
 	closes    bool
@@ -247,6 +252,7 @@ func (f *Refusal) SetHeaders(h http.Header) {
 		h.Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
 	}
 	setQuota(h, &f.quota)
+	setCORS(h, f.cors, f.origin)
 	if f.Status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}
