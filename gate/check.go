@@ -100,7 +100,10 @@ func match(p *policy.Policy, method, path string) (policy.Match, bool) {
 
 // prove is step 5: the facts of the token, from the cache where possible.
 func (g *Gate) prove(r *http.Request, raw string) (*token.Lease, *Refusal) {
-	lease, err := g.authority.Check(raw)
+	if lease := g.authority.Cached(raw); lease != nil {
+		return lease, nil
+	}
+	lease, err := g.authority.Prove(raw, g.clientIP(r))
 	if err == nil {
 		return lease, nil
 	}
@@ -115,13 +118,17 @@ func (g *Gate) prove(r *http.Request, raw string) (*token.Lease, *Refusal) {
 	return nil, g.refuseProof(r, err)
 }
 
-// refuseProof answers for the authority: what it calls invalid is 401, and
-// whatever else went wrong is 503, because nothing is known about the token.
+// refuseProof answers for the authority: what it calls invalid is 401, 429 if too
+// many from the same address were, and whatever else went wrong is 503, because
+// nothing is known about the token.
 func (g *Gate) refuseProof(r *http.Request, err error) *Refusal {
 	var invalid *token.Invalid
+	var overloaded *token.Overloaded
 	switch {
 	case errors.As(err, &invalid):
 		return g.refuseInvalid(r, invalid)
+	case errors.As(err, &overloaded):
+		return g.refuseOverload(r, overloaded)
 	case errors.Is(err, store.ErrUnavailable):
 		return g.refuse(r, flawStore).because(err)
 	default:
