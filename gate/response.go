@@ -28,6 +28,8 @@ type response struct {
 	request      *http.Request // as it came in
 	route        string        // the id of what let it through
 	clientIP     func(*http.Request) string
+	gate         *Gate // that it tells of streams; nil in tests of the response alone
+	decision     Decision
 
 	identity [identityHeaders]string // the request's, here to save an allocation
 
@@ -80,6 +82,9 @@ func (o *response) finish() token.Cause {
 		// the handler has returned.
 		<-conn.ended
 	}
+	if o.gate != nil && o.streaming.Load() {
+		o.gate.streamEnded(o, cause)
+	}
 	if release != nil {
 		release()
 	}
@@ -100,10 +105,13 @@ func (o *response) stream() {
 		client = o.clientIP(o.request)
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.release, o.client = release, client
 	if o.began.IsZero() {
 		o.began = time.Now()
+	}
+	o.mu.Unlock()
+	if o.gate != nil {
+		o.gate.streamBegan(o)
 	}
 }
 

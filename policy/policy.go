@@ -70,6 +70,7 @@ type Route struct {
 	Methods     []string // as in the file: HEAD is covered by GET without being listed
 	Public      bool     // needs no token
 	Credentials Credentials
+	Index       int // its place in Policy.Routes
 
 	owner        *Policy
 	at           position
