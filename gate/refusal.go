@@ -140,6 +140,15 @@ type Refusal struct {
 	cause     error
 }
 
+// Decision is Fault if nothing is known about the token, or too much is asked of the
+// server, and Deny otherwise.
+func (f *Refusal) Decision() string {
+	if f.Status >= http.StatusInternalServerError {
+		return Fault
+	}
+	return Deny
+}
+
 // Error is for logs.
 func (f *Refusal) Error() string {
 	s := fmt.Sprintf("%d %s: %s", f.Status, f.Code, f.Reason)
