@@ -40,10 +40,6 @@ func (a *Authority) Check(raw string) (*Lease, error) {
 	return a.prove(raw, nil)
 }
 
-// Cached returns the lease of a token that was proven before, nil if there is none in
-// the cache. Like that of Check it says nothing about liveness.
-func (a *Authority) Cached(raw string) *Lease { return a.settings.Load().cache.get(raw) }
-
 // Recheck proves the token again, past the cache: its rights have changed, or
 // its facts are stale. It was ours, so that a failure is not counted.
 func (a *Authority) Recheck(lease *Lease) (*Lease, error) { return a.prove(lease.raw, nil) }
