@@ -143,7 +143,7 @@ func (f *Refusal) Unwrap() error { return f.cause }
 func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 	refusal := &Refusal{
 		Status: f.status, Code: f.code, Reason: f.reason, Title: f.title, Detail: f.detail,
-		problems: g.problems, closes: r.ProtoMajor == 1 && r.ProtoMinor == 0,
+		problems: g.problems, closes: closes(r),
 	}
 	if f.status == http.StatusServiceUnavailable {
 		refusal.RetryAfter = retryAfter
@@ -161,6 +161,13 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 		}
 	}
 	return refusal
+}
+
+// closes reports whether a refusal of r ends its connection: HTTP/1.0, and a body
+// that waits to be asked for (RFC 9110 §10.1.1). Kept open, the connection would
+// have that asked for and read before the client hears anything.
+func closes(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.Header["Expect"]) > 0)
 }
 
 func (f *Refusal) because(err error) *Refusal {
