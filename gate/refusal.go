@@ -167,7 +167,7 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 		Status: f.status, Code: f.code, Reason: f.reason, Title: f.title, Detail: f.detail,
 		problems: g.problems,
 		// The rest of a body that is too large is still to come.
-		closes: r.ProtoMajor == 1 && (r.ProtoMinor == 0 || f == g.sizes.body),
+		closes: closes(r) || r.ProtoMajor == 1 && f == g.sizes.body,
 	}
 	if f.status == http.StatusServiceUnavailable {
 		refusal.RetryAfter = retryAfter
@@ -185,6 +185,13 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 		}
 	}
 	return refusal
+}
+
+// closes reports whether a refusal of r ends its connection: HTTP/1.0, and a body
+// that waits to be asked for (RFC 9110 §10.1.1). Kept open, the connection would
+// have that asked for and read before the client hears anything.
+func closes(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.Header["Expect"]) > 0)
 }
 
 func (f *Refusal) because(err error) *Refusal {
