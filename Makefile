@@ -39,7 +39,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash clients axe pictures lint fuzz bench clean check-go check-cc check-chromium check-clients
+.PHONY: help build run test proof crash clients axe pictures lint fuzz bench bench-go pgo clean check-go check-cc check-chromium check-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -149,12 +149,31 @@ fuzz: check-go ## Run each fuzz target for FUZZTIME (30s), or those named by FUZ
 			echo "what was found is in testdata/fuzz beside each target, where every later test tries it again: mend it, and commit both" >&2; \
 			exit 1; }; }
 
+# Each contender is loaded for BENCHTIME in each of ROUNDS, twelve minutes in all.
+# MILLION=1 shows the gate a million tokens too, which takes some minutes more.
+BENCHTIME ?= 3s
+ROUNDS    ?= 6
+PLAIN      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags $(TAGS) -pgo=off
+
+bench: build bin/bench ## Compare with other gateways, and write docs/benchmarks.md; BENCHTIME, ROUNDS, MILLION=1
+	@$(PLAIN) -o bin/bench/caddy-nopgo ./cmd/caddy
+	@$(PLAIN) -o bin/bench/stock ./bench/stock
+	@$(GO) run ./bench -update -time $(BENCHTIME) -rounds $(ROUNDS) $(if $(MILLION),-million) $(BENCHFLAGS)
+
+bin/bench:
+	@mkdir -p $@
+
 # Only packages with benchmarks: the others would be built for nothing.
-bench: check-go ## Run all benchmarks
+bench-go: check-go ## Run all Go benchmarks
 	@found=$$($(call list_tests,Benchmark)) || exit 1; \
 	[ -n "$$found" ] || { echo "no benchmarks"; exit 0; }; \
 	dirs=$$(echo "$$found" | cut -d ' ' -f 1 | sort -u); \
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem $(TESTFLAGS) $$dirs
+
+# What the compiler is told of where the time goes.
+pgo: check-go bin/bench ## Record cmd/caddy/default.pgo anew, from the load of the benchmarks
+	@$(PLAIN) -o bin/bench/caddy-nopgo ./cmd/caddy
+	@$(GO) run ./bench -profile cmd/caddy/default.pgo -time 10s
 
 clean: ## Remove what was built and the state of the quickstart (bin/, .run/)
 	@rm -rf bin .run
