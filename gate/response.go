@@ -31,6 +31,8 @@ type response struct {
 	clientIP     func(*http.Request) string
 	cors         *policy.CORS // what the policy says of pages; nil: nothing
 	origin       string       // of the page that asks; read before others change the request
+	gate         *Gate        // that it tells of streams; nil in tests of the response alone
+	decision     Decision
 
 	identity [identityHeaders]string // the request's, here to save an allocation
 
@@ -83,6 +85,9 @@ func (o *response) finish() token.Cause {
 		// the handler has returned.
 		<-conn.ended
 	}
+	if o.gate != nil && o.streaming.Load() {
+		o.gate.streamEnded(o, cause)
+	}
 	if release != nil {
 		release()
 	}
@@ -103,10 +108,13 @@ func (o *response) stream() {
 		client = o.clientIP(o.request)
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.release, o.client = release, client
 	if o.began.IsZero() {
 		o.began = time.Now()
+	}
+	o.mu.Unlock()
+	if o.gate != nil {
+		o.gate.streamBegan(o)
 	}
 }
 

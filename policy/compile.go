@@ -122,6 +122,7 @@ func (c *compiler) routes(decls []routeDecl) {
 			continue
 		}
 		if route, ok := c.route(d); ok {
+			route.Index = len(c.policy.routes)
 			c.policy.routes = append(c.policy.routes, route)
 		}
 	}

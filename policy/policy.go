@@ -73,6 +73,7 @@ type Route struct {
 	Public      bool     // needs no token
 	Credentials Credentials
 	CORS        *CORS // what holds for web pages of other origins; nil: nothing is said
+	Index       int   // its place in Policy.Routes
 
 	owner        *Policy
 	at           position
