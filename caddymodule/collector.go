@@ -88,6 +88,9 @@ func (w *world) collectTokens(out chan<- prometheus.Metric, env string) {
 	for kind, n := range w.seen.revoked {
 		metricRevocationsTotal.send(out, float64(n.Load()), env, string(kind))
 	}
+	verify, lookup := w.authority.Work()
+	metricShed.send(out, float64(verify.Shed), env, "verify")
+	metricShed.send(out, float64(lookup.Shed), env, "lookup")
 	for grant, n := range w.seen.issued {
 		metricTokensIssued.send(out, float64(n.Load()), env, grant)
 	}

@@ -45,6 +45,9 @@ type Gate struct {
 	// The names of the headers that tell the upstream who calls.
 	IdentityHeaders *IdentityHeaders `json:"identity_headers,omitempty"`
 
+	// The sizes that requests may have.
+	Limits *GateLimits `json:"limits,omitempty"`
+
 	log         *zap.Logger
 	runtime     *runtime
 	environment store.Environment
@@ -98,11 +101,16 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.IdentityHeaders != nil {
 		headers = *g.IdentityHeaders
 	}
+	limits, err := g.Limits.checked()
+	if err != nil {
+		return err
+	}
 	g.gate, err = gate.New(gate.Options{
 		Authority: authority, Policy: present,
 		Resource: gate.Resource{URL: env.Audience, Issuer: env.Issuer},
 		Realm:    g.Realm, Problems: env.Issuer + "/problems/",
 		Identity:     gate.IdentityHeaders(headers),
+		Limits:       limits,
 		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, ClientIP: clientIP, RequestID: requestID,
 		Allowed: g.allowed, Hold: app.runtime.hold,
 		Counts: g.seen.decisions, Took: g.seen.tookFor,

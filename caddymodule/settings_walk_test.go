@@ -200,6 +200,8 @@ func sampleArgument(word string) string {
 		return "90s"
 	case "<network>/<address>":
 		return "udp/localhost:514"
+	case "<number>":
+		return "100"
 	case "<network>":
 		return "192.0.2.0/24"
 	}

@@ -123,7 +123,7 @@ func (g *Gate) prove(x *exchange, r *http.Request, raw string) (*token.Lease, *R
 		return lease, nil
 	}
 	tokens.misses.Add(1)
-	lease, err := g.authority.Check(raw)
+	lease, err := g.authority.Prove(raw, g.clientIP(r))
 	if err == nil {
 		return lease, nil
 	}
@@ -135,13 +135,17 @@ func (g *Gate) prove(x *exchange, r *http.Request, raw string) (*token.Lease, *R
 	return nil, g.refuseProof(r, err)
 }
 
-// refuseProof answers for the authority: what it calls invalid is 401, and
-// whatever else went wrong is 503, because nothing is known about the token.
+// refuseProof answers for the authority: what it calls invalid is 401, 429 if too
+// many from the same address were, and whatever else went wrong is 503, because
+// nothing is known about the token.
 func (g *Gate) refuseProof(r *http.Request, err error) *Refusal {
 	var invalid *token.Invalid
+	var overloaded *token.Overloaded
 	switch {
 	case errors.As(err, &invalid):
 		return g.refuseInvalid(r, invalid)
+	case errors.As(err, &overloaded):
+		return g.refuseOverload(r, overloaded)
 	case errors.Is(err, store.ErrUnavailable):
 		return g.refuse(r, flawStore).because(err)
 	default:

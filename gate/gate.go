@@ -37,6 +37,7 @@ type Options struct {
 	Problems     string // prefix of the problem pages' URLs; "" for about:blank
 	Identity     IdentityHeaders
 	ForwardToken bool // leave Authorization for the upstream, except on public routes
+	Limits       Limits
 
 	// TrustedProxy reports whether the peer may say who the client is. Nil:
 	// nobody may.
@@ -101,6 +102,7 @@ type Gate struct {
 	challenge    string // "Bearer realm=…", which others begin with
 	resource     *resource
 	problems     string
+	sizes        sizes
 
 	// exchanges is a pool of one authority's riders: a Ride keeps its place in
 	// the register that it joined first.
@@ -136,6 +138,9 @@ func New(o Options) (*Gate, error) {
 		identity: id, forwardToken: o.ForwardToken,
 		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
 		resource: newResource(o.Resource),
+	}
+	if g.sizes, err = newSizes(o.Limits); err != nil {
+		return nil, err
 	}
 	if g.now == nil {
 		g.now = o.Authority.Now
@@ -194,6 +199,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 		request: r, route: d.Route.ID, clientIP: g.clientIP, began: x.began, gate: g, decision: d,
 	}
 	out.offered = g.forward(r, &d, &out.identity)
+	g.sizes.bound(r, out)
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		w.Header().Set("Connection", "close")
 	}

@@ -100,7 +100,7 @@ func TestVerifyRefusesTheHeader(t *testing.T) {
 	f := newForger(t)
 	good := payload()
 	kid := `"kid":"` + f.kid + `"`
-	deep := strings.Repeat("[", 2000) + strings.Repeat("]", 2000)
+	deep := strings.Repeat("[", 300) + strings.Repeat("]", 300)
 	for name, tc := range map[string]struct {
 		header string
 		want   Reason
@@ -160,6 +160,7 @@ func TestVerifyRefusesTheHeader(t *testing.T) {
 		"truncated":                {f.header()[:20], ReasonMalformed},
 		"invalid UTF-8":            {`{"alg":"ES256","typ":"at+jwt",` + kid + `,"x":"` + "\xff" + `"}`, ReasonMalformed},
 		"nesting bomb":             {`{"alg":"ES256","typ":"at+jwt",` + kid + `,"x":` + deep + `}`, ReasonMalformed},
+		"long enough to cost":      {`{"alg":"ES256","typ":"at+jwt",` + kid + `,"x":"` + strings.Repeat("A", maxHeader) + `"}`, ReasonSize},
 		"duplicate deep inside":    {`{"alg":"ES256","typ":"at+jwt",` + kid + `,"x":{"a":1,"a":2}}`, ReasonMalformed},
 	} {
 		t.Run(name, func(t *testing.T) { refusal(t, f, f.sign(tc.header, good), tc.want, false) })
