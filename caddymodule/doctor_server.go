@@ -17,6 +17,7 @@ type runningServer struct {
 	address  string
 	config   []byte // its configuration as JSON; nil: it didn't tell
 	policies []policyInfo
+	health   shownHealth
 	refused  error // why bearer's part of the endpoint didn't answer
 	pid      int   // 0: not known
 }
@@ -41,7 +42,9 @@ func findRunning(cmd *cobra.Command) (*runningServer, error) {
 		return nil, err
 	}
 	var answer map[string][]policyInfo
-	_, server.refused = client.call("GET", "/policies", nil, &answer)
+	if _, server.refused = client.call("GET", "/policies", nil, &answer); server.refused == nil {
+		_, server.refused = client.call("GET", "/health", nil, &server.health)
+	}
 	server.policies = answer["policies"]
 	return server, nil
 }
@@ -84,6 +87,9 @@ func (x *examination) checkServer() {
 	var mine, runs any
 	if x.file != "" && json.Unmarshal(x.raw, &mine) == nil && json.Unmarshal(x.server.config, &runs) == nil && !reflect.DeepEqual(mine, runs) {
 		x.find(levelNote, "running-config", x.file, "caddy reload --config "+x.file, "the server at %s runs another configuration than this file says", x.server.address)
+	}
+	for _, name := range sortedKeys(x.server.health.Details) {
+		x.find(levelWarning, "health", "", "see \"Health\" in docs/operators.md", "the server says that its check %s fails: %s", name, x.server.health.Details[name])
 	}
 	for _, runs := range x.server.policies {
 		loaded, err := loadPolicyFile(runs.File)
