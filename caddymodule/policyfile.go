@@ -76,6 +76,7 @@ type policySlot struct {
 	// refused is the cause of the last refusal, so that each is reported once.
 	// Zero: the file is good.
 	refused [sha256.Size]byte
+	why     error // of that refusal
 }
 
 // get returns the present revision, nil if the name was removed.
@@ -212,7 +213,7 @@ func (s *policySlot) refuse(cause [sha256.Size]byte, err error) error {
 	if s.refused == cause {
 		return nil
 	}
-	s.refused = cause
+	s.refused, s.why = cause, err
 	return err
 }
 

@@ -33,6 +33,7 @@ type runtime struct {
 	worlds   map[store.Environment]*world
 	policies policies
 	trail    *trail
+	health   healthLook
 
 	// applying guards what follows, and makes one configuration at a time
 	// take effect.
@@ -87,6 +88,7 @@ func newRuntime(key, path string) *runtime {
 	}
 	rt.log.Store(zap.NewNop())
 	rt.trail = newTrail(rt.log.Load)
+	rt.health.now, rt.health.stuckAfter = time.Now, defaultStuckAfter
 	return rt
 }
 

@@ -18,8 +18,8 @@ For operators: every option of the Caddyfile and every key of the JSON. [operato
 [policies.md](policies.md) has the keys of a policy. This page is written by a test from the parsers and types themselves:
 ` + "`go test ./caddymodule -run TestSettingsPage -update`" + `.
 
-In a key, * stands for a name or place of your choice. ` + "`bearer` is the app (`apps.bearer`); `bearer_gate` and `bearer_issuer` are" + `
-handlers.
+In a key, * stands for a name or place of your choice. ` + "`bearer` is the app (`apps.bearer`); `bearer_gate`, `bearer_issuer` and" + `
+` + "`bearer_health` are handlers." + `
 `
 
 const settingsRest = `

@@ -107,6 +107,7 @@ func grammars() []grammar {
 		{"bearer", func(d *caddyfile.Dispenser) error { _, err := parseApp(d, nil); return err }},
 		{"bearer_gate", new(Gate).UnmarshalCaddyfile},
 		{"bearer_issuer", new(Issuer).UnmarshalCaddyfile},
+		{"bearer_health", new(Health).UnmarshalCaddyfile},
 	}
 }
 
@@ -200,6 +201,8 @@ func sampleArgument(word string) string {
 		return "90s"
 	case "<network>/<address>":
 		return "udp/localhost:514"
+	case "<check>":
+		return checkNames[0]
 	case "<network>":
 		return "192.0.2.0/24"
 	}

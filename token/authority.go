@@ -56,7 +56,8 @@ type Authority struct {
 	limiters *limiters
 	uses     uses
 	proving  singleflight.Group
-	given    chan struct{} // something was given to somebody: facts of opaque tokens are stale
+	swept    atomic.Pointer[time.Time] // when tick last swept
+	given    chan struct{}             // something was given to somebody: facts of opaque tokens are stale
 
 	stop       context.CancelFunc
 	background sync.WaitGroup // what stop ends
@@ -137,6 +138,7 @@ func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) err
 		return fmt.Errorf("what is revoked in %s: %w", a.environment, err)
 	}
 	a.Apply(revs)
+	a.noteSweep()
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	a.background.Go(func() { a.tick(ctx) })
 	a.background.Go(func() { a.keepFacts(ctx) })
