@@ -32,6 +32,10 @@ type Gate struct {
 	// policy file. Their scopes are those of the environment's policy.
 	Routes []policy.Rule `json:"routes,omitempty"`
 
+	// Which web pages of other origins may use the routes that stand here, but for
+	// those that say something of their own. Default: nothing is said.
+	CORS *policy.RuleCORS `json:"cors,omitempty"`
+
 	// The environment whose tokens are accepted. Default: the only one.
 	Environment store.Environment `json:"environment,omitempty"`
 
@@ -117,11 +121,14 @@ func (g *Gate) policy(app *App, env *Environment) (func() *policy.Policy, error)
 		if g.Policy != "" {
 			return nil, fmt.Errorf("bearer_gate has both the policy %s and routes of its own; choose one", g.Policy)
 		}
-		slot, err := app.addRoutes(g.Routes, env.Policy)
+		slot, err := app.addRoutes(g.Routes, g.CORS, env.Policy)
 		if err != nil {
 			return nil, err
 		}
 		return slot.get, nil
+	}
+	if g.CORS != nil {
+		return nil, errors.New("bearer_gate has cors without routes of its own; write it into the policy")
 	}
 	g.Policy = cmp.Or(g.Policy, env.Policy)
 	if app.policies[g.Policy] == nil {
@@ -150,6 +157,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	if !g.runtime.ready.Load() {
 		w.Header().Set("Retry-After", "1")
+		g.gate.SetCORS(w.Header(), r)
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
 	}
 	err := g.gate.ServeHTTP(w, r, next)
