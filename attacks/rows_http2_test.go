@@ -23,21 +23,17 @@ func init() {
 			}
 		},
 		"PATH-72": func(a *attack) {
-			ask := slices.Clone(asking("GET", "/v1/accounts"))
+			token := authorized(a.tokenRead())
+			ask := asking("GET", "/v1/accounts")
 			ask[2].value = "evil.test"
-			got := a.dialHTTP2().ask(append(ask, field{"host", "gw.test"}, authorized(a.tokenRead()))...)
-			if got.reset != nil || got.status == 400 {
-				got.notServed()
-				return
+			a.dialHTTP2().ask(append(ask, field{"host", "gw.test"}, token)...).notServed()
+			// Alone it is the name that the backend hears, and nothing else is.
+			seen := a.dialHTTP2().ask(append(ask, token)...).passed()
+			for line, name := range map[string]string{"Host: evil.test": "Host", "X-Forwarded-Host: evil.test": "X-Forwarded-Host"} {
+				if got := seen.lines(name); !slices.Equal(got, []string{line}) {
+					a.Errorf("the backend saw %q", got)
+				}
 			}
-			seen := got.passed()
-			if hosts := seen.lines("Host"); !slices.Equal(hosts, []string{"Host: evil.test"}) {
-				a.Errorf("the backend saw %q", hosts)
-			}
-			if hosts := seen.lines("X-Forwarded-Host"); !slices.Equal(hosts, []string{"X-Forwarded-Host: evil.test"}) {
-				a.Errorf("the backend saw %q", hosts)
-			}
-			a.result(":authority counts, everywhere")
 		},
 		"PATH-74": func(a *attack) {
 			for _, bad := range []field{

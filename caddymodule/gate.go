@@ -151,7 +151,8 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if gate.CarriesSecret(r) {
+	hidden := gate.CarriesSecret(r)
+	if hidden {
 		hideFromAccessLog(r)
 		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
@@ -164,6 +165,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	var refusal *gate.Refusal
 	if !errors.As(err, &refusal) {
 		return err
+	}
+	if !hidden && gate.MisplacesSecret(r) {
+		hideFromAccessLog(r)
+		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
 	g.logRefusal(r, refusal)
 	g.recordRefusal(r, refusal)
