@@ -194,10 +194,11 @@ func FuzzKeyPEM(f *testing.F) {
 		f.Add(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: der}))
 	}
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\n"))
+	_, ofNothing := parseKeyPEM(nil) // it says how a key begins, and so may a file
 	f.Fuzz(func(t *testing.T, content []byte) {
 		private, err := parseKeyPEM(content)
 		if err != nil {
-			if quotes(err, string(content)) {
+			if quotes(err, string(content)) && !quotes(ofNothing, string(content)) {
 				t.Errorf("the error shows the file: %v", err)
 			}
 			return
