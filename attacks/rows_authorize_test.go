@@ -65,7 +65,7 @@ func init() {
 			if back := a.sentBack(query("prompt", "none", "display", "junk", "state", state), "login_required"); back.Get("state") != state {
 				a.Errorf("state %q", back.Get("state"))
 			}
-			a.leadsNowhere(query("state", strings.Repeat("s", 50<<10)))
+			a.leadsNowhere(query("state", strings.Repeat("s", 8<<10)))
 			// This is longer than a request line may be.
 			long := "GET /oauth2/authorize?" + query("state", strings.Repeat("s", 100<<10)) + " HTTP/1.1\r\nHost: as.test\r\n\r\n"
 			if got := a.rawTo("as.test:80", long); got.status != 431 || got.header.Get("Location") != "" {
