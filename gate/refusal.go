@@ -165,9 +165,13 @@ func (f *Refusal) Unwrap() error { return f.cause }
 func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 	refusal := &Refusal{
 		Status: f.status, Code: f.code, Reason: f.reason, Title: f.title, Detail: f.detail,
+<<<<<<< HEAD
 		problems: g.problems,
 		// The rest of a body that is too large is still to come.
 		closes: closes(r) || r.ProtoMajor == 1 && f == g.sizes.body,
+=======
+		problems: g.problems, closes: g.closes(r, f),
+>>>>>>> integration
 	}
 	if f.status == http.StatusServiceUnavailable {
 		refusal.RetryAfter = retryAfter
