@@ -160,10 +160,19 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if gate.CarriesSecret(r) {
-		hideFromAccessLog(r)
-		defer g.logHidden(r, time.Now(), r.URL.Path)
+	if !gate.CarriesSecret(r) {
+		return g.serve(w, r, next, handlesErrors(r))
 	}
+	hideFromAccessLog(r)
+	defer g.logHidden(r, time.Now(), r.URL.Path)
+	if err := g.serve(w, r, next, false); err != nil {
+		answerError(w, g.log, err)
+	}
+	return nil
+}
+
+// serve decides and hands on. Refusals are returned if others are to answer them.
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, othersAnswer bool) error {
 	if !g.runtime.ready.Load() {
 		g.seen.decisions.Refuse(notReady)
 		w.Header().Set("Retry-After", "1")
@@ -175,7 +184,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	g.refused(r, refusal)
-	if handlesErrors(r) {
+	if othersAnswer {
 		refusal.SetHeaders(w.Header())
 		return caddyhttp.Error(refusal.Status, refusal)
 	}
