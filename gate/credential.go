@@ -149,9 +149,9 @@ func isTokenField(field string) bool {
 }
 
 // stripQuery removes access_token from the query. The URL is replaced, because
-// copies of the request share it.
+// copies of the request share it. RequestURI goes with it: a proxy would log that.
 func stripQuery(r *http.Request) {
-	if !inQuery(r.URL.RawQuery) {
+	if _, query, _ := strings.Cut(r.RequestURI, "?"); !inQuery(r.URL.RawQuery) && !inQuery(query) {
 		return
 	}
 	var kept []string
@@ -163,5 +163,5 @@ func stripQuery(r *http.Request) {
 	}
 	clone := *r.URL
 	clone.RawQuery = strings.Join(kept, "&")
-	r.URL = &clone
+	r.URL, r.RequestURI = &clone, clone.RequestURI()
 }
