@@ -32,6 +32,10 @@ type Gate struct {
 	// policy file. Their scopes are those of the environment's policy.
 	Routes []policy.Rule `json:"routes,omitempty"`
 
+	// Which web pages of other origins may use the routes that stand here, but for
+	// those that say something of their own. Default: nothing is said.
+	CORS *policy.RuleCORS `json:"cors,omitempty"`
+
 	// The environment whose tokens are accepted. Default: the only one.
 	Environment store.Environment `json:"environment,omitempty"`
 
@@ -45,9 +49,13 @@ type Gate struct {
 	// The names of the headers that tell the upstream who calls.
 	IdentityHeaders *IdentityHeaders `json:"identity_headers,omitempty"`
 
+	// The sizes that requests may have.
+	Limits *GateLimits `json:"limits,omitempty"`
+
 	log         *zap.Logger
 	runtime     *runtime
 	environment store.Environment
+	seen        *seen
 	gate        *gate.Gate
 }
 
@@ -90,18 +98,26 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	authority := app.runtime.worlds[name].authority
+	world := app.runtime.worlds[name]
+	authority := world.authority
+	g.seen = world.seen
 	headers := IdentityHeaders{}
 	if g.IdentityHeaders != nil {
 		headers = *g.IdentityHeaders
+	}
+	limits, err := g.Limits.checked()
+	if err != nil {
+		return err
 	}
 	g.gate, err = gate.New(gate.Options{
 		Authority: authority, Policy: present,
 		Resource: gate.Resource{URL: env.Audience, Issuer: env.Issuer},
 		Realm:    g.Realm, Problems: env.Issuer + "/problems/",
 		Identity:     gate.IdentityHeaders(headers),
+		Limits:       limits,
 		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, ClientIP: clientIP, RequestID: requestID,
 		Allowed: g.allowed, Hold: app.runtime.hold,
+		Counts: g.seen.decisions, Took: g.seen.tookFor,
 	})
 	if err != nil {
 		return err
@@ -117,11 +133,14 @@ func (g *Gate) policy(app *App, env *Environment) (func() *policy.Policy, error)
 		if g.Policy != "" {
 			return nil, fmt.Errorf("bearer_gate has both the policy %s and routes of its own; choose one", g.Policy)
 		}
-		slot, err := app.addRoutes(g.Routes, env.Policy)
+		slot, err := app.addRoutes(g.Routes, g.CORS, env.Policy)
 		if err != nil {
 			return nil, err
 		}
 		return slot.get, nil
+	}
+	if g.CORS != nil {
+		return nil, errors.New("bearer_gate has cors without routes of its own; write it into the policy")
 	}
 	g.Policy = cmp.Or(g.Policy, env.Policy)
 	if app.policies[g.Policy] == nil {
@@ -144,18 +163,25 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if gate.CarriesSecret(r) {
+	hidden := gate.CarriesSecret(r)
+	if hidden {
 		hideFromAccessLog(r)
 		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
 	if !g.runtime.ready.Load() {
+		g.seen.decisions.Refuse(notReady)
 		w.Header().Set("Retry-After", "1")
+		g.gate.SetCORS(w.Header(), r)
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
 	}
 	err := g.gate.ServeHTTP(w, r, next)
 	var refusal *gate.Refusal
 	if !errors.As(err, &refusal) {
 		return err
+	}
+	if !hidden && gate.MisplacesSecret(r) {
+		hideFromAccessLog(r)
+		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
 	g.logRefusal(r, refusal)
 	g.recordRefusal(r, refusal)
@@ -168,6 +194,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 }
 
 var errNotReady = errors.New("bearer: not ready yet")
+
+// notReady is how that counts.
+var notReady = &gate.Refusal{Status: http.StatusServiceUnavailable, Reason: "not_ready"}
 
 // allowed tells Caddy who calls: for the access log and for handlers behind.
 func (g *Gate) allowed(r *http.Request, d gate.Decision) {

@@ -1,299 +1,290 @@
-// Package deploy_test checks the files by which services and containers are made
-// against the program that they run.
+// Package deploy_test holds the dashboard, the alerts and the queries of the
+// documents against what caddy-bearer exports, and has Prometheus run them.
 package deploy_test
 
 import (
-	"context"
-	"net/http"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
-	"github.com/caddy-bearer/caddy-bearer/internal/freeport"
+	"go.yaml.in/yaml/v3"
 )
 
-const root = ".." // of the checkout
+const (
+	dashboardFile = "grafana/caddy-bearer.json"
+	alertsFile    = "prometheus/alerts.yml"
+	alertTests    = "prometheus/alerts_test.yml"
+	monitoring    = "../docs/monitoring.md"
+)
 
-// program builds bin/caddy and returns where it is.
-var program = sync.OnceValues(func() (string, error) {
-	cmd := exec.Command("make", "--no-print-directory", "build")
-	cmd.Dir = root
-	for _, entry := range os.Environ() { // without what make hands down to its children
-		if name, _, _ := strings.Cut(entry, "="); name != "MAKEFLAGS" && name != "MFLAGS" && name != "MAKELEVEL" && name != "GOFLAGS" {
-			cmd.Env = append(cmd.Env, entry)
-		}
+// dashboard is what the tests read of the file for Grafana.
+type dashboard struct {
+	UID         string
+	Annotations struct{ List []struct{ Name, Expr string } }
+	Templating  struct {
+		List []struct{ Name, Type, Definition string }
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return string(out), err
-	}
-	return filepath.Abs(root + "/bin/caddy")
-})
-
-func caddy(t *testing.T) string {
-	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatalf("make build: %v\n%s", err, path)
-	}
-	return path
+	Panels []panel
 }
 
-func read(t *testing.T, file string) string {
+type panel struct {
+	ID                       int
+	Type, Title, Description string
+	Datasource               struct{ UID string }
+	GridPos                  struct{ H, W, X, Y int }
+	FieldConfig              struct{ Defaults struct{ Unit string } }
+	Targets                  []struct {
+		Expr       string
+		Datasource struct{ UID string }
+	}
+}
+
+func readDashboard(t *testing.T) *dashboard {
+	t.Helper()
+	var d dashboard
+	text, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatalf("%s: %v", dashboardFile, err)
+	}
+	if len(d.Panels) < 20 {
+		t.Fatalf("%s has %d panels", dashboardFile, len(d.Panels))
+	}
+	return &d
+}
+
+// queries returns the queries of all panels and annotations, by where they stand.
+func (d *dashboard) queries() map[string]string {
+	found := map[string]string{}
+	for i := range d.Panels {
+		p := &d.Panels[i]
+		for j, target := range p.Targets {
+			found[p.Title+" "+string(rune('A'+j))] = target.Expr
+		}
+	}
+	for _, a := range d.Annotations.List {
+		if a.Expr != "" {
+			found["annotation "+a.Name] = a.Expr
+		}
+	}
+	for _, v := range d.Templating.List {
+		if metric, ok := strings.CutPrefix(v.Definition, "label_values("); ok {
+			metric, label, _ := strings.Cut(strings.TrimSuffix(metric, ")"), ", ")
+			found["variable "+v.Name] = metric + `{` + label + `!=""}`
+		}
+	}
+	return found
+}
+
+var promqlBlock = regexp.MustCompile("(?s)```promql\n(.*?)```")
+
+// queriesOfPage returns the queries that docs/monitoring.md shows.
+func queriesOfPage(t *testing.T) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile(monitoring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, block := range promqlBlock.FindAllSubmatch(page, -1) {
+		first, _, _ := strings.Cut(string(block[1]), "\n")
+		found[first] = string(block[1])
+	}
+	if len(found) == 0 {
+		t.Fatalf("%s has no queries", monitoring)
+	}
+	return found
+}
+
+// rule is an alert.
+type rule struct {
+	Alert, Expr, For    string
+	Labels, Annotations map[string]string
+}
+
+func readRules(t *testing.T) (rules []rule) {
+	t.Helper()
+	var file struct{ Groups []struct{ Rules []rule } }
+	readYAML(t, alertsFile, &file)
+	for _, group := range file.Groups {
+		rules = append(rules, group.Rules...)
+	}
+	if len(rules) < 10 {
+		t.Fatalf("%s has %d rules", alertsFile, len(rules))
+	}
+	return rules
+}
+
+func readYAML(t *testing.T, file string, into any) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
 }
 
-// unit is a unit file: the values of each key, in its sections.
-type unit map[string][]string
+// Who renames a metric or label finds out here, and not on the night when the
+// alert stays silent.
+func TestQueriesNameWhatIsExported(t *testing.T) {
+	known := exported(t)
+	d := readDashboard(t)
+	used := ""
+	for where, query := range d.queries() {
+		used += query
+		for _, problem := range known.check(query) {
+			t.Errorf("dashboard, %s: %s", where, problem)
+		}
+	}
+	for _, rule := range readRules(t) {
+		for _, problem := range known.check(rule.Expr) {
+			t.Errorf("alert %s: %s", rule.Alert, problem)
+		}
+	}
+	for where, query := range queriesOfPage(t) {
+		for _, problem := range known.check(query) {
+			t.Errorf("%s, %s: %s", monitoring, where, problem)
+		}
+	}
+	for name := range known {
+		if !strings.Contains(used, name) && name != "up" {
+			t.Errorf("the dashboard does not show %s", name)
+		}
+	}
+}
 
-func parseUnit(t *testing.T) unit {
-	t.Helper()
-	keys := unit{}
-	for line := range strings.Lines(read(t, "caddy-bearer.service")) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "[") {
+// Panels are what Grafana takes: ids that are unique, places that don't overlap,
+// the variable as the source, a unit, and words for who wakes up to it.
+func TestPanelsAreComplete(t *testing.T) {
+	taken, ids := map[[2]int]string{}, map[int]bool{}
+	d := readDashboard(t)
+	for i := range d.Panels {
+		p := &d.Panels[i]
+		if ids[p.ID] {
+			t.Errorf("%s: the id %d is taken", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		if p.GridPos.X+p.GridPos.W > 24 {
+			t.Errorf("%s sticks out", p.Title)
+		}
+		for x := range p.GridPos.W {
+			for y := range p.GridPos.H {
+				place := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+				if other := taken[place]; other != "" {
+					t.Fatalf("%s lies on %s", p.Title, other)
+				}
+				taken[place] = p.Title
+			}
+		}
+		if p.Type == "row" {
 			continue
 		}
-		key, value, found := strings.Cut(line, "=")
-		if !found {
-			t.Fatalf("no assignment: %s", line)
+		if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource.UID != "${datasource}" {
+			t.Errorf("%s lacks a description, a unit, a query or the variable of its source", p.Title)
 		}
-		keys[key] = append(keys[key], value)
+		for _, target := range p.Targets {
+			if target.Datasource.UID != "${datasource}" {
+				t.Errorf("%s asks %s", p.Title, target.Datasource.UID)
+			}
+		}
 	}
-	return keys
+	var variables []string
+	for _, v := range d.Templating.List {
+		variables = append(variables, v.Name)
+	}
+	if want := []string{"datasource", "environment", "instance"}; !slices.Equal(variables, want) {
+		t.Errorf("variables %q, want %q", variables, want)
+	}
 }
 
-// tool finds a program that the test needs, or skips the test.
+// Each alert says what it is, leads to what is to be done, and has a test in which
+// it comes.
+func TestAlertsAreExplainedAndTested(t *testing.T) {
+	page, err := os.ReadFile(monitoring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests struct {
+		Tests []struct {
+			Cases []struct {
+				Alert  string `yaml:"alertname"`
+				Coming []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}
+	readYAML(t, alertTests, &tests)
+	comes, stays := map[string]bool{}, map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, c := range test.Cases {
+			comes[c.Alert] = comes[c.Alert] || len(c.Coming) > 0
+			stays[c.Alert] = stays[c.Alert] || len(c.Coming) == 0
+		}
+	}
+	for _, rule := range readRules(t) {
+		if rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
+			t.Errorf("%s says nothing", rule.Alert)
+		}
+		if !slices.Contains([]string{"critical", "warning", "info"}, rule.Labels["severity"]) {
+			t.Errorf("%s: severity %q", rule.Alert, rule.Labels["severity"])
+		}
+		if want := "docs/monitoring.md#" + strings.ToLower(rule.Alert); rule.Annotations["runbook_url"] != want {
+			t.Errorf("%s: runbook_url %q, want %q", rule.Alert, rule.Annotations["runbook_url"], want)
+		}
+		if !strings.Contains(string(page), "\n### "+rule.Alert+"\n") {
+			t.Errorf("%s has no section %s", monitoring, rule.Alert)
+		}
+		if !comes[rule.Alert] || !stays[rule.Alert] {
+			t.Errorf("%s: in %s it comes: %t, it does not: %t", rule.Alert, alertTests, comes[rule.Alert], stays[rule.Alert])
+		}
+	}
+}
+
+var alertSection = regexp.MustCompile(`(?m)^### (Bearer\w+)$`)
+
+func TestPageExplainsOnlyAlertsThatExist(t *testing.T) {
+	page, err := os.ReadFile(monitoring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := readRules(t)
+	for _, section := range alertSection.FindAllSubmatch(page, -1) {
+		if !slices.ContainsFunc(rules, func(r rule) bool { return r.Alert == string(section[1]) }) {
+			t.Errorf("%s explains %s, which is no alert", monitoring, section[1])
+		}
+	}
+}
+
+// tool finds a program of Prometheus, which CI installs.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("NOT TESTED: %s was not found", name)
+		t.Skipf("%s was not found; Debian's package prometheus has it", name)
 	}
 	return path
 }
 
-// systemd itself understands each line, and thinks well of it.
-func TestUnitIsVerifiedBySystemd(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
-	file := filepath.Join(t.TempDir(), "caddy-bearer.service")
-	text := strings.ReplaceAll(read(t, "caddy-bearer.service"), "/usr/local/bin/caddy", caddy(t))
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
-	if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold=20", "--no-pager", file).CombinedOutput(); err != nil {
-		t.Errorf("systemd-analyze security: exposed more than 2.0: %v\n%s", err, out)
-	}
-}
-
-// What keeps a broken service from breaking the machine stays in the unit.
-func TestUnitIsHardened(t *testing.T) {
-	keys := parseUnit(t)
-	for key, want := range map[string]string{
-		"Type": "notify", "User": "caddy", "UMask": "0077", "Restart": "on-failure", "NoNewPrivileges": "yes", "ProtectSystem": "strict",
-		"CapabilityBoundingSet": "CAP_NET_BIND_SERVICE", "AmbientCapabilities": "CAP_NET_BIND_SERVICE", "StateDirectoryMode": "0700",
-		"RuntimeDirectoryMode": "0700", "MemorySwapMax": "0", "LimitCORE": "0", "PrivateTmp": "yes", "ProtectHome": "yes",
+// promtool knows the syntax, and runs the tests of the alerts.
+func TestPromtoolAcceptsAlertsAndConfiguration(t *testing.T) {
+	promtool := tool(t, "promtool")
+	for _, args := range [][]string{
+		{"check", "rules", filepath.Base(alertsFile)},
+		{"check", "config", "prometheus.yml"},
+		{"test", "rules", filepath.Base(alertTests)},
 	} {
-		if got := keys[key]; !slices.Equal(got, []string{want}) {
-			t.Errorf("%s is %q, want %q", key, got, want)
-		}
-	}
-	if keys["SystemCallFilter"][0] != "@system-service" {
-		t.Errorf("SystemCallFilter is %q", keys["SystemCallFilter"])
-	}
-	if slices.Contains(keys["RestartPreventExitStatus"], "70") || slices.Contains(keys["SuccessExitStatus"], "70") {
-		t.Error("exit code 70 would not start it again")
-	}
-	if keys["DynamicUser"] != nil {
-		t.Error("the files of a dynamic user belong to another after each start of the machine")
-	}
-}
-
-// flagsOf are those in an argument list.
-func flagsOf(args []string) (flags []string) {
-	for _, arg := range args {
-		if strings.HasPrefix(arg, "-") {
-			flags = append(flags, arg)
-		}
-	}
-	return flags
-}
-
-// known checks that the program has a command, and each flag of it.
-func known(t *testing.T, args []string) {
-	t.Helper()
-	words := slices.Clone(args)
-	if i := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "-") }); i >= 0 {
-		words = words[:i]
-	}
-	out, err := exec.Command(caddy(t), append(words, "--help")...).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "caddy "+strings.Join(words, " ")) {
-		t.Errorf("caddy %s: %v\n%s", strings.Join(words, " "), err, out)
-	}
-	for _, flag := range flagsOf(args) {
-		if !regexp.MustCompile(`(?m)^\s+(-\w, )?` + flag + `\b`).Match(out) {
-			t.Errorf("caddy %s has no %s", strings.Join(words, " "), flag)
-		}
-	}
-}
-
-// Commands, flags and paths of the unit are those of the program and of the
-// example that it is for.
-func TestUnitFitsTheProgramAndTheExample(t *testing.T) {
-	keys := parseUnit(t)
-	for _, key := range []string{"ExecStart", "ExecReload"} {
-		args := strings.Fields(keys[key][0])
-		if len(keys[key]) != 1 || args[0] != "/usr/local/bin/caddy" || !slices.Contains(args, "/etc/caddy/Caddyfile") {
-			t.Errorf("%s is %q", key, keys[key])
-		}
-		known(t, args[1:])
-	}
-	example := read(t, root+"/Caddyfile.example")
-	for _, path := range regexp.MustCompile(`(?m)^\s*(?:store sqlite|root_key file|revocation_journal file|operator_token file) (\S+)/`).FindAllStringSubmatch(example, -1) {
-		folder, inside := strings.CutPrefix(path[1], "/var/lib/")
-		if !inside || !slices.Contains(strings.Fields(keys["StateDirectory"][0]), folder) {
-			t.Errorf("the unit makes no %s, where Caddyfile.example has a file", path[1])
-		}
-	}
-	if admin := "CADDY_ADMIN=unix//run/caddy/admin.sock|0600"; !slices.Contains(keys["Environment"], admin) ||
-		!strings.Contains(example, "admin unix//run/caddy/admin.sock|0600") || keys["RuntimeDirectory"][0] != "caddy" {
-		t.Errorf("the unit and Caddyfile.example have another admin socket: %q", keys["Environment"])
-	}
-}
-
-// allowed are the system calls of a filter, as systemd expands it.
-func allowed(t *testing.T, analyze, filter string, into map[string]bool, value bool) {
-	t.Helper()
-	for word := range strings.FieldsSeq(strings.TrimPrefix(filter, "~")) {
-		if !strings.HasPrefix(word, "@") {
-			into[word] = value
-			continue
-		}
-		out, err := exec.Command(analyze, "syscall-filter", "--no-pager", word).Output()
-		if err != nil {
-			t.Fatalf("%s: %v", word, err)
-		}
-		for line := range strings.Lines(string(out)) {
-			line = strings.TrimSpace(line)
-			switch {
-			case line == "" || strings.HasPrefix(line, "#") || line == word:
-			default:
-				allowed(t, analyze, line, into, value)
-			}
-		}
-	}
-}
-
-var calledName = regexp.MustCompile(`(?m)^\d+\s+(\w+)\(`)
-
-// The program lives with the system calls that the unit leaves it: from the start
-// through a token to the end.
-func TestUnitAllowsWhatTheProgramCalls(t *testing.T) {
-	analyze, strace := tool(t, "systemd-analyze"), tool(t, "strace")
-	if out, err := exec.Command(strace, "-f", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
-		t.Skipf("NOT TESTED: this system lets nobody trace: %s", out)
-	}
-	may := map[string]bool{}
-	for _, filter := range append([]string{"@default"}, parseUnit(t)["SystemCallFilter"]...) {
-		allowed(t, analyze, filter, may, !strings.HasPrefix(filter, "~"))
-	}
-	calls := traced(t, strace)
-	if len(calls) < 30 {
-		t.Fatalf("only %d system calls were seen: %v", len(calls), calls)
-	}
-	if os.Geteuid() == 0 {
-		may["fchown"] = true // by SQLite, for the superuser alone, who is not the unit's user
-	}
-	for _, call := range calls {
-		if !may[call] {
-			t.Errorf("the program calls %s, which the unit forbids", call)
-		}
-	}
-}
-
-// traced runs the quickstart's Caddyfile and returns the names of all system calls.
-func traced(t *testing.T, strace string) []string {
-	t.Helper()
-	state, err := os.MkdirTemp("", "bearer") // short: it holds a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(state) })
-	issuer := freeport.Find(t)
-	trace := filepath.Join(state, "trace")
-	cmd := exec.Command(strace, "-f", "-qq", "-o", trace, caddy(t), "run", "--config", "examples/quickstart/Caddyfile")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "STATE_DIR="+state, "HOME="+state, "XDG_DATA_HOME="+state, "XDG_CONFIG_HOME="+state,
-		"ISSUER_PORT="+issuer, "API_PORT="+freeport.Find(t))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	until(t, "it is ready", func() bool { return get(t, "http://127.0.0.1:"+issuer+"/readyz") == http.StatusOK })
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://127.0.0.1:"+issuer+"/oauth2/token",
-		strings.NewReader("grant_type=client_credentials&scope=read:accounts"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth("demo-client", "demo-secret")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("a token: %s", response.Status)
-	}
-	reload := exec.Command(caddy(t), "reload", "--config", "examples/quickstart/Caddyfile", "--force")
-	reload.Dir, reload.Env = cmd.Dir, cmd.Env
-	if out, err := reload.CombinedOutput(); err != nil {
-		t.Fatalf("reload: %v\n%s", err, out)
-	}
-	stop := exec.Command(caddy(t), "stop", "--address", "unix/"+state+"/admin.sock")
-	stop.Env = cmd.Env
-	if out, err := stop.CombinedOutput(); err != nil {
-		t.Fatalf("stop: %v\n%s", err, out)
-	}
-	_ = cmd.Wait()
-	var names []string
-	for _, found := range calledName.FindAllStringSubmatch(read(t, trace), -1) {
-		names = append(names, found[1])
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-func get(t *testing.T, url string) int {
-	t.Helper()
-	response, err := http.Get(url)
-	if err != nil {
-		return 0
-	}
-	response.Body.Close()
-	return response.StatusCode
-}
-
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within a minute", what)
+		cmd := exec.Command(promtool, args...)
+		cmd.Dir = "prometheus"
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 }

@@ -32,7 +32,8 @@ type Settings struct {
 // proven against another issuer or audience prove nothing.
 type settings struct {
 	Settings
-	cache *cache
+	cache   *cache
+	refused *refused // of the same terms
 }
 
 // Authority makes, judges and kills the tokens of one environment. Everything
@@ -47,6 +48,7 @@ type Authority struct {
 
 	changingKeys sync.Mutex
 	inUse        keysInUse
+	records      atomic.Pointer[[]store.SigningKey] // of what is in use, for who only looks
 
 	keyring *Keyring
 	store   store.Store
@@ -56,8 +58,12 @@ type Authority struct {
 	limiters *limiters
 	uses     uses
 	proving  singleflight.Group
-	swept    atomic.Pointer[time.Time] // when tick last swept
-	given    chan struct{}             // something was given to somebody: facts of opaque tokens are stale
+	failures *failures
+
+	verifying, lookingUp *work
+
+	swept atomic.Pointer[time.Time] // when tick last swept
+	given chan struct{}             // something was given to somebody: facts of opaque tokens are stale
 
 	stop       context.CancelFunc
 	background sync.WaitGroup // what stop ends
@@ -73,7 +79,11 @@ func NewAuthority(env store.Environment, now func() time.Time) *Authority {
 }
 
 func newAuthority(env store.Environment, clock *steadyClock) *Authority {
-	return &Authority{environment: env, clock: clock, revoked: newRevocations(clock.now()), limiters: newLimiters(clock.now()), given: make(chan struct{}, 1)}
+	now := clock.now()
+	return &Authority{
+		environment: env, clock: clock, revoked: newRevocations(now), limiters: newLimiters(now), given: make(chan struct{}, 1),
+		failures: newFailures(now), verifying: newWork(WorkVerify, verifyAtATime()), lookingUp: newWork(WorkLookup, lookupAtATime()),
+	}
 }
 
 // Now is the time by which everything of the environment is issued and judged.
@@ -108,7 +118,7 @@ func (a *Authority) Configure(s Settings) error {
 	next := &settings{Settings: s}
 	if old != nil && old.Issuer == s.Issuer && old.Audience == s.Audience &&
 		old.AccessLifetime == s.AccessLifetime && old.CacheBytes == s.CacheBytes {
-		next.cache = old.cache
+		next.cache, next.refused = old.cache, old.refused
 		a.settings.Store(next)
 		return nil
 	}
@@ -116,6 +126,7 @@ func (a *Authority) Configure(s Settings) error {
 	if next.cache, err = newCache(s.CacheBytes); err != nil {
 		return err
 	}
+	next.refused = new(refused)
 	a.settings.Store(next)
 	if old != nil {
 		old.cache.close()
@@ -160,7 +171,7 @@ func (a *Authority) Close() {
 // notOurs turns an unknown row into the answer for an unknown token.
 func notOurs(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return &Invalid{Reason: ReasonUnknown}
+		return errUnknown
 	}
 	return err
 }
