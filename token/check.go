@@ -66,7 +66,7 @@ func (a *Authority) prove(raw string) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		lease := newLease(raw, facts, a.Now())
+		lease := newLease(raw, facts, s.cache.shared.of(&facts), a.Now())
 		if a.beforeFill != nil {
 			a.beforeFill()
 		}
