@@ -61,7 +61,10 @@ func withSubprotocol(raw string, f *flaw, offers []string) (string, *flaw) {
 // bearer returns the token of an Authorization header. That it is well formed
 // is found out later, and only if it is not good (see Gate.prove).
 func bearer(value string) (raw string, f *flaw) {
-	const scheme = "bearer"
+	const scheme, usual = "bearer", "Bearer "
+	if len(value) > len(usual) && value[:len(usual)] == usual {
+		return value[len(usual):], nil
+	}
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		if value == "" {
 			return "", flawNone
