@@ -554,7 +554,7 @@ func decode[T any](t *testing.T, raw []byte) (value T) {
 	return value
 }
 
-func readText(t *testing.T, file string) string {
+func readText(t testing.TB, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -44,11 +44,11 @@ func TestCredential(t *testing.T) {
 		{"two blanks", "/accounts", []string{"Authorization: Bearer  " + good}, 400, bare + `, error="invalid_request"`},
 		{"TAB", "/accounts", []string{"Authorization: Bearer\t" + good}, 400, bare + `, error="invalid_request"`},
 		{"blank and TAB", "/accounts", []string{"Authorization: Bearer \t" + good}, 400, bare + `, error="invalid_request"`},
-		{"quotes", "/accounts", []string{`Authorization: Bearer "` + good + `"`}, 400, bare + `, error="invalid_request"`},
+		{"quotes", "/accounts", []string{`Authorization: Bearer "` + good + `"`}, 401, bare + `, error="invalid_token"`},
 		{"something after", "/accounts", []string{"Authorization: Bearer " + good + " extra"}, 400, bare + `, error="invalid_request"`},
 		{"list", "/accounts", []string{"Authorization: Bearer " + good + ",Basic YTpi"}, 400, bare + `, error="invalid_request"`},
 		{"no token", "/accounts", []string{"Authorization: Bearer"}, 400, bare + `, error="invalid_request"`},
-		{"padding alone", "/accounts", []string{"Authorization: Bearer =="}, 400, bare + `, error="invalid_request"`},
+		{"padding alone", "/accounts", []string{"Authorization: Bearer =="}, 401, bare + `, error="invalid_token"`},
 		{"folded", "/accounts", []string{"Authorization: Bearer", " " + good + "  x"}, 400, ""},
 		{"two headers", "/accounts", []string{"Authorization: Bearer " + good, "Authorization: Bearer " + good}, 400, bare + `, error="invalid_request"`},
 		{"two schemes", "/accounts", []string{"Authorization: Basic YTpi", "Authorization: Bearer " + good}, 400, bare + `, error="invalid_request"`},
@@ -62,7 +62,7 @@ func TestCredential(t *testing.T) {
 		{"made up", "/accounts", []string{"Authorization: Bearer abc"}, 401, bare + `, error="invalid_token"`},
 		{"made up JWT", "/accounts", []string{"Authorization: Bearer eyJhbGciOiJub25lIn0.e30."}, 401, bare + `, error="invalid_token"`},
 		{"made up opaque", "/accounts", []string{"Authorization: Bearer cb_test_personal_abc"}, 401, bare + `, error="invalid_token"`},
-		{"last byte changed", "/accounts", []string{"Authorization: Bearer " + good[:len(good)-1] + "*"}, 400, ""},
+		{"last byte changed", "/accounts", []string{"Authorization: Bearer " + good[:len(good)-1] + "*"}, 401, bare + `, error="invalid_token"`},
 		{"signature of another", "/accounts", []string{"Authorization: Bearer " + swapSignature(good, w.mint(t))}, 401, bare + `, error="invalid_token"`},
 
 		{"no route comes before the credential", "/nowhere", []string{"Authorization: Bearer  x"}, 403, ""},
@@ -219,7 +219,20 @@ func TestCarriesSecret(t *testing.T) {
 	}
 }
 
-// When the store cannot be asked, the answer is 503: never a pass, and never a
+func TestMisplacesSecret(t *testing.T) {
+	for name, want := range map[string]bool{
+		"X-Authorization": true, "x-forwarded-authorization": true, "X-Access-Token": true,
+		"Authorization": false, "X-Request-Id": false,
+	} {
+		r := httptest.NewRequest("GET", "/a", nil)
+		r.Header.Set(name, "Bearer x")
+		if got := MisplacesSecret(r); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// When the store cannot be asked (REVOCATION-07), the answer is 503: never a pass, and never a
 // 401, upon which a client would throw a good token away.
 func TestStoreAway(t *testing.T) {
 	w := openWorld(t, nil)
