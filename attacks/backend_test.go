@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ type backend struct {
 
 	mu       sync.Mutex
 	requests []received
+	aside    []received
 	answer   string // instead of what it answers by itself
 }
 
@@ -105,10 +107,23 @@ func (b *backend) serve(conn net.Conn) {
 	}
 }
 
+// keep counts a request, unless it says that it may come or not, whenever.
 func (b *backend) keep(r received) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if strings.Contains(r.raw, "\r\nX-Aside:") {
+		b.aside = append(b.aside, r)
+		return
+	}
 	b.requests = append(b.requests, r)
+}
+
+// asides are the requests with the header X-Aside, which are not counted: of a
+// stream that is reset nobody knows whether it was passed on before.
+func (b *backend) asides() []received {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.aside)
 }
 
 // reply answers one request and reports whether the connection goes on.

@@ -79,7 +79,7 @@ func TestEveryRowHasItsPlace(t *testing.T) {
 			}
 		}
 		if places != 1 {
-			t.Errorf("%s is in %d places; it belongs into one of: a rows_*_test.go, %s, %s", row.ID, places, elsewhereFile, notRunFile)
+			t.Errorf("%s is in %d places; it belongs in one of: a rows_*_test.go, %s, %s", row.ID, places, elsewhereFile, notRunFile)
 		}
 	}
 	for _, id := range ids(registered, others, notRun) {
@@ -113,11 +113,14 @@ func TestRowsElsewhereAreThere(t *testing.T) {
 		switch text, written := tests[row.room][row.test]; {
 		case !written:
 			t.Errorf("%s: there is no %s in %s", id, row.test, row.room)
-		case !strings.Contains(text, id):
+		case !strings.Contains(text, id) && !strings.Contains(row.test, inName(id)):
 			t.Errorf("%s: %s in %s does not name it", id, row.test, row.room)
 		}
 	}
 }
+
+// inName is how the name of a test names a row: TestUI12_… is for UI-12.
+func inName(id string) string { return strings.NewReplacer("-", "", "_", "").Replace(id) }
 
 // testsOf are the texts of a room's test functions.
 func testsOf(t testing.TB, room string) map[string]string {

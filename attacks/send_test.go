@@ -126,18 +126,24 @@ func (a *attack) rawAll(listener, bytes string, n int) (answers []*answer) {
 // closed when the row is over.
 func (a *attack) dial(listener string) net.Conn {
 	a.Helper()
-	conn, err := net.Dial("tcp", "127.0.0.1:"+a.ports[listener])
+	conn, err := a.dialPlain(listener)
 	if err != nil {
 		a.Fatal(err)
 	}
 	a.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		a.Fatal(err)
-	}
 	if host, port, _ := strings.Cut(listener, ":"); port == "443" {
 		return tls.Client(conn, &tls.Config{RootCAs: a.roots, ServerName: host, NextProtos: []string{"http/1.1"}})
 	}
 	return conn
+}
+
+// dialPlain opens a socket that gives up when patience ends.
+func (s *server) dialPlain(listener string) (net.Conn, error) {
+	conn, err := net.Dial("tcp", "127.0.0.1:"+s.ports[listener])
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Now().Add(patience))
 }
 
 // fetch gets what the server publishes.
@@ -203,7 +209,12 @@ func (a *attack) form(path, client, secret string, fields url.Values) *answer {
 // obtain gets an access token that the issuer makes for the client "machine".
 func (a *attack) obtain(scope string) string {
 	a.Helper()
-	got := a.form("/oauth2/token", machineID, machineSecret, url.Values{"grant_type": {"client_credentials"}, "scope": {scope}})
+	return a.obtainAs(machineID, machineSecret, scope)
+}
+
+func (a *attack) obtainAs(client, secret, scope string) string {
+	a.Helper()
+	got := a.form("/oauth2/token", client, secret, url.Values{"grant_type": {"client_credentials"}, "scope": {scope}})
 	var tokens struct {
 		Access string `json:"access_token"`
 	}

@@ -101,6 +101,8 @@ type server struct {
 	exited  chan struct{}
 	http    *http.Client // knows the hosts of the corpus; follows no redirect
 
+	level, accessLog, cacheSize string // lines of the Caddyfile
+
 	es256       *ecdsa.PrivateKey
 	rsa         *rsa.PrivateKey
 	es256ID     string // kid
@@ -114,7 +116,20 @@ type server struct {
 // startServer runs the server until the test is over.
 func startServer(t testing.TB) *server {
 	t.Helper()
+	return newServer(t).start(t)
+}
+
+// startQuietServer runs one that writes no line for a request, with the smallest
+// cache: for what is measured.
+func startQuietServer(t testing.TB) *server {
+	t.Helper()
 	s := newServer(t)
+	s.level, s.accessLog, s.cacheSize = "INFO", "", "cache_size 1MiB"
+	return s.start(t)
+}
+
+func (s *server) start(t testing.TB) *server {
+	t.Helper()
 	s.write(t, "Caddyfile", s.caddyfile(t))
 	s.launch(t)
 	s.eventually(t, "the server is ready", func() bool {
@@ -143,7 +158,8 @@ func newServer(t testing.TB) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &server{dir: dir, backend: newBackend(t), log: new(logBuffer), forbidden: map[string]bool{}, ports: map[string]string{}}
+	s := &server{dir: dir, backend: newBackend(t), log: new(logBuffer), forbidden: map[string]bool{}, ports: map[string]string{},
+		level: "DEBUG", accessLog: "log"}
 	for _, host := range []string{"gw.test:80", "gw.test:443", "rsa.gw.test:80", "as.test:80", "as.test:443", "rsa.as.test:443"} {
 		s.ports[host] = freeport.Find(t)
 	}
@@ -197,7 +213,7 @@ func (s *server) caddyfile(t testing.TB) string {
 	t.Helper()
 	gate := func(environment string) string {
 		return ` {
-	log
+	` + s.accessLog + `
 	bearer_gate attacks {
 		environment ` + environment + `
 	}
@@ -207,7 +223,7 @@ func (s *server) caddyfile(t testing.TB) string {
 `
 	}
 	issuer := func(environment string) string {
-		return " {\n\tlog\n\tbearer_issuer {\n\t\tenvironment " + environment + "\n\t}\n\trespond 404\n"
+		return " {\n\t" + s.accessLog + "\n\tbearer_issuer {\n\t\tenvironment " + environment + "\n\t}\n\trespond 404\n"
 	}
 	secure := "\ttls " + s.path("cert.pem") + " " + s.path("cert.key") + "\n}\n"
 	parties := `
@@ -239,13 +255,14 @@ func (s *server) caddyfile(t testing.TB) string {
 	skip_install_trust
 	auto_https disable_redirects
 	log {
-		level DEBUG
+		level ` + s.level + `
 	}
 	bearer {
 		store sqlite ` + s.path("bearer.db") + `
 		root_key file ` + s.path("root.key") + `
 		revocation_journal file ` + s.path("revocations.journal") + `
 		operator_token file ` + s.path("operator.token") + `
+		` + s.cacheSize + `
 		policy attacks ` + s.path("policy.yaml") + `
 		environment production {
 			issuer ` + issuerURL + `

@@ -33,6 +33,12 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			scope       <header>
 //			environment <header>
 //		}
+//		limits {
+//			target        <size>
+//			header        <size>
+//			header_fields <number>
+//			body          <size>|off
+//		}
 //		route <id> <METHOD> [<METHOD>…] <path> {
 //			scopes      <scope> [<scope>…]
 //			any_of      <scope> [<scope>…]
@@ -61,6 +67,8 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //   - identity_headers: the names of the headers that tell the upstream who
 //     calls; what clients send under them is removed. Defaults: X-Auth-Subject,
 //     X-Auth-Client, X-Auth-Accounts, X-Auth-Scope, X-Auth-Environment.
+//   - limits: the sizes that requests may have, in a block that is described there
+//     (GateLimits.options).
 //   - route: a route that stands here instead of in a policy file, see
 //     [readRoute]. A gate that has any is decided by these alone, and takes no
 //     policy.
@@ -80,6 +88,7 @@ func (g *Gate) readDirective(d *caddyfile.Dispenser, args []string) error {
 		text("realm", "<text>", &g.Realm),
 		{name: "forward_token", read: g.readForwardToken},
 		{name: "identity_headers", read: g.readIdentityHeaders},
+		{name: "limits", read: g.readLimits},
 		{name: "route", args: "<id> <METHOD> [<METHOD>…] <path>", repeat: onceEach, read: g.readRoute},
 		{name: "cors", read: g.readCORS},
 	})

@@ -49,9 +49,13 @@ type Gate struct {
 	// The names of the headers that tell the upstream who calls.
 	IdentityHeaders *IdentityHeaders `json:"identity_headers,omitempty"`
 
+	// The sizes that requests may have.
+	Limits *GateLimits `json:"limits,omitempty"`
+
 	log         *zap.Logger
 	runtime     *runtime
 	environment store.Environment
+	seen        *seen
 	gate        *gate.Gate
 }
 
@@ -94,18 +98,26 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	authority := app.runtime.worlds[name].authority
+	world := app.runtime.worlds[name]
+	authority := world.authority
+	g.seen = world.seen
 	headers := IdentityHeaders{}
 	if g.IdentityHeaders != nil {
 		headers = *g.IdentityHeaders
+	}
+	limits, err := g.Limits.checked()
+	if err != nil {
+		return err
 	}
 	g.gate, err = gate.New(gate.Options{
 		Authority: authority, Policy: present,
 		Resource: gate.Resource{URL: env.Audience, Issuer: env.Issuer},
 		Realm:    g.Realm, Problems: env.Issuer + "/problems/",
 		Identity:     gate.IdentityHeaders(headers),
+		Limits:       limits,
 		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, ClientIP: clientIP, RequestID: requestID,
 		Allowed: g.allowed, Hold: app.runtime.hold,
+		Counts: g.seen.decisions, Took: g.seen.tookFor,
 	})
 	if err != nil {
 		return err
@@ -151,11 +163,13 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if gate.CarriesSecret(r) {
+	hidden := gate.CarriesSecret(r)
+	if hidden {
 		hideFromAccessLog(r)
 		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
 	if !g.runtime.ready.Load() {
+		g.seen.decisions.Refuse(notReady)
 		w.Header().Set("Retry-After", "1")
 		g.gate.SetCORS(w.Header(), r)
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
@@ -164,6 +178,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	var refusal *gate.Refusal
 	if !errors.As(err, &refusal) {
 		return err
+	}
+	if !hidden && gate.MisplacesSecret(r) {
+		hideFromAccessLog(r)
+		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
 	g.logRefusal(r, refusal)
 	g.recordRefusal(r, refusal)
@@ -176,6 +194,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 }
 
 var errNotReady = errors.New("bearer: not ready yet")
+
+// notReady is how that counts.
+var notReady = &gate.Refusal{Status: http.StatusServiceUnavailable, Reason: "not_ready"}
 
 // allowed tells Caddy who calls: for the access log and for handlers behind.
 func (g *Gate) allowed(r *http.Request, d gate.Decision) {

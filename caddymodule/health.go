@@ -62,7 +62,7 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	case livePath:
 		return answerHealth(w, livenessOf(live.Load()))
 	case readyPath:
-		return answerHealth(w, h.readiness(r))
+		return answerHealth(w, readinessOf(live.Load(), h.Require, h.Detail && r.URL.Query().Has("verbose")))
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -119,9 +119,8 @@ func livenessOf(app *App) health {
 	return health{Status: isAlive, code: http.StatusOK}
 }
 
-// readiness tells whether to send requests here.
-func (h *Health) readiness(r *http.Request) health {
-	app := live.Load()
+// readinessOf tells whether to send requests here.
+func readinessOf(app *App, require []string, detail bool) health {
 	switch {
 	case caddy.Exiting():
 		return health{Status: isEnding, code: http.StatusServiceUnavailable}
@@ -130,7 +129,7 @@ func (h *Health) readiness(r *http.Request) health {
 	}
 	found := app.runtime.health.look(app.runtime.checks)
 	answer := health{Status: isReady, Checks: make(map[string]string, len(checkNames)), code: http.StatusOK}
-	if h.Detail && r.URL.Query().Has("verbose") {
+	if detail {
 		answer.Details = map[string]string{}
 	}
 	for _, name := range checkNames {
@@ -146,7 +145,7 @@ func (h *Health) readiness(r *http.Request) health {
 		if answer.Status == isReady {
 			answer.Status = isDegraded
 		}
-		if slices.Contains(h.Require, name) {
+		if slices.Contains(require, name) {
 			answer.Status, answer.code = isNotReady, http.StatusServiceUnavailable
 		}
 	}

@@ -407,3 +407,43 @@ func TestHealthRefusesAnUnknownCheck(t *testing.T) {
 		t.Errorf("error: %s", err)
 	}
 }
+
+// The command tells operators all, without a site that has the directive.
+func TestHealthCommand(t *testing.T) {
+	t.Parallel()
+	s := newServer(t).start()
+	s.eventually("all is well", func() bool {
+		out, _, code := s.run("", "bearer", "health")
+		return code == 0 && strings.Contains(out, "live    alive\n") && strings.Contains(out, "status  ready\n") && strings.Contains(out, "store     ok")
+	})
+	s.write("policy.yaml", "scopes: {")
+	s.eventually("the policy fails", func() bool {
+		out, _, code := s.run("", "bearer", "health")
+		return code == 0 && strings.Contains(out, "degraded") && strings.Contains(out, "failing") && strings.Contains(out, s.path("policy.yaml"))
+	})
+	out, _, code := s.run("", "bearer", "doctor", "--only", "server")
+	if code != 1 || !strings.Contains(out, "its check policies fails: ") {
+		t.Errorf("the doctor does not ask: exit %d\n%s", code, out)
+	}
+	var said shownHealth
+	s.decode(s.ok("", "bearer", "health", "--json"), &said)
+	if said.Status != isDegraded || said.Checks["policies"] != checkFailing || said.Checks["store"] != checkOK {
+		t.Errorf("as JSON: %+v", said)
+	}
+	s.signal(syscall.SIGTERM)
+	s.await("the process ends", s.exited)
+	if _, errs, code := s.run("", "bearer", "health"); code != 1 || !strings.Contains(errs, "no answer") {
+		t.Errorf("without a server: exit %d: %s", code, errs)
+	}
+}
+
+func TestHealthCommandFailsWhenNothingIsServed(t *testing.T) {
+	for _, h := range []shownHealth{{Live: isStuck, Status: isReady}, {Live: isAlive, Status: isStarting}, {Live: isAlive, Status: isEnding}} {
+		if h.verdict() == nil {
+			t.Errorf("%+v passes for well", h)
+		}
+	}
+	if err := (&shownHealth{Live: isAlive, Status: isDegraded}).verdict(); err != nil {
+		t.Error(err)
+	}
+}

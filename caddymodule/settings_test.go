@@ -31,7 +31,7 @@ type proof struct {
 }
 
 func proofs() []proof {
-	return slices.Concat(appProofs, environmentProofs, loginProofs, webhookProofs, partyProofs, appPartyProofs, gateProofs, routeProofs(), corsProofs(), policyProofs, healthProofs)
+	return slices.Concat(appProofs, environmentProofs, loginProofs, webhookProofs, partyProofs, appPartyProofs, gateProofs, limitProofs, routeProofs(), corsProofs(), policyProofs, healthProofs)
 }
 
 // TestEverySettingIsProven fails for a setting that is new and has no proof, for

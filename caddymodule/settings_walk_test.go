@@ -206,6 +206,8 @@ func sampleArgument(word string) string {
 		return "udp/localhost:514"
 	case "<check>":
 		return checkNames[0]
+	case "<number>":
+		return "100"
 	case "<network>":
 		return "192.0.2.0/24"
 	}

@@ -103,6 +103,21 @@ func CarriesSecret(r *http.Request) bool {
 	return inQuery(r.URL.RawQuery) || inQuery(query)
 }
 
+// misplaced are headers that programs take for Authorization, and access logs for
+// nothing secret.
+var misplaced = [...]string{"X-Authorization", "X-Forwarded-Authorization", "X-Access-Token"}
+
+// MisplacesSecret reports whether r, which was refused, may hold a good token in a
+// header where none is looked for. An access log would print it.
+func MisplacesSecret(r *http.Request) bool {
+	for _, name := range misplaced {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // inQuery reports whether a query holds an access_token. Semicolons separate
 // too: net/url drops a field with one, an upstream may not.
 func inQuery(query string) bool {

@@ -219,7 +219,20 @@ func TestCarriesSecret(t *testing.T) {
 	}
 }
 
-// When the store cannot be asked, the answer is 503: never a pass, and never a
+func TestMisplacesSecret(t *testing.T) {
+	for name, want := range map[string]bool{
+		"X-Authorization": true, "x-forwarded-authorization": true, "X-Access-Token": true,
+		"Authorization": false, "X-Request-Id": false,
+	} {
+		r := httptest.NewRequest("GET", "/a", nil)
+		r.Header.Set(name, "Bearer x")
+		if got := MisplacesSecret(r); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// When the store cannot be asked (REVOCATION-07), the answer is 503: never a pass, and never a
 // 401, upon which a client would throw a good token away.
 func TestStoreAway(t *testing.T) {
 	w := openWorld(t, nil)

@@ -123,6 +123,7 @@ func FuzzSanitize(f *testing.F) {
 				t.Errorf("%q: header %q is left", lines, name)
 			}
 		}
+		r = r.WithContext(t.Context()) // as next gets it: net/http adds trailers that were not announced to the first one alone
 		if _, err := io.Copy(io.Discard, r.Body); err == nil {
 			for name := range r.Trailer {
 				if ours(name) {

@@ -48,6 +48,7 @@ type Authority struct {
 
 	changingKeys sync.Mutex
 	inUse        keysInUse
+	records      atomic.Pointer[[]store.SigningKey] // of what is in use, for who only looks
 
 	keyring *Keyring
 	store   store.Store

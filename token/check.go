@@ -158,9 +158,9 @@ func (a *Authority) takeTurn(w *work, from *bucket) (suspect bool, err error) {
 		if !suspect && a.failures.suspects(from, a.Now()) {
 			wait, ok := a.failures.wait(a.Now())
 			if !ok {
-				return true, w.refuse(a.failures.full(from, a.Now()))
+				return true, w.refuse(a.failures.mostly(from, a.Now()))
 			}
-			time.Sleep(wait)
+			a.failures.sleep(wait)
 			suspect = true
 		}
 		if err := w.enter(); err != nil {
