@@ -18,7 +18,8 @@ func explainCommand() *cobra.Command {
 		Long: `Shows what a policy makes of one request by a token: which routes match and
 which of them decides, what the token's scopes amount to, what is missing, and
 the smallest sets of scopes that would pass; and web pages of which other origins
-may use the route (cors). The path is written as it is sent, encoded. Hidden scopes are shown: keep the output to those who have the file.
+may use the route (cors). The path is written as it is sent, encoded. Hidden
+scopes are shown: keep the output to those who have the file.
 
 Exit codes: 0 explained, whatever the decision is; 1 the policy does not load, or
 a gate refuses the request before it asks the policy; 2 wrong usage.`,
