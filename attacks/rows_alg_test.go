@@ -8,7 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // RSA-OAEP of RFC 7518 §4.3
+	"crypto/sha1" // RSA-OAEP of RFC 7518 §4.3
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/asn1"
