@@ -165,13 +165,7 @@ func (f *Refusal) Unwrap() error { return f.cause }
 func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 	refusal := &Refusal{
 		Status: f.status, Code: f.code, Reason: f.reason, Title: f.title, Detail: f.detail,
-<<<<<<< HEAD
-		problems: g.problems,
-		// The rest of a body that is too large is still to come.
-		closes: closes(r) || r.ProtoMajor == 1 && f == g.sizes.body,
-=======
 		problems: g.problems, closes: g.closes(r, f),
->>>>>>> integration
 	}
 	if f.status == http.StatusServiceUnavailable {
 		refusal.RetryAfter = retryAfter
@@ -191,11 +185,12 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 	return refusal
 }
 
-// closes reports whether a refusal of r ends its connection: HTTP/1.0, and a body
-// that waits to be asked for (RFC 9110 §10.1.1). Kept open, the connection would
-// have that asked for and read before the client hears anything.
-func closes(r *http.Request) bool {
-	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.Header["Expect"]) > 0)
+// closes reports whether a refusal of r ends its connection: over HTTP/1.0, while
+// the rest of a body that is too large is still to come, and when a body waits to be
+// asked for (RFC 9110 §10.1.1). In an open connection that would be asked for and
+// read before the client hears anything.
+func (g *Gate) closes(r *http.Request, f *flaw) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || f == g.sizes.body || len(r.Header["Expect"]) > 0)
 }
 
 func (f *Refusal) because(err error) *Refusal {
