@@ -60,10 +60,9 @@ func (p *person) post(path string, fields url.Values) *answer {
 // query is a good authorization request of the client "app", and what is to be
 // otherwise in it: an empty value leaves a parameter out.
 func query(changes ...string) string {
-	sum := sha256.Sum256([]byte(verifier))
 	values := url.Values{
 		"response_type": {"code"}, "client_id": {appID}, "redirect_uri": {appURI}, "state": {"xyz"}, "scope": {"accounts:read"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"S256"},
 	}
 	for k := 0; k < len(changes); k += 2 {
 		values.Set(changes[k], changes[k+1])
@@ -72,6 +71,12 @@ func query(changes ...string) string {
 		}
 	}
 	return values.Encode()
+}
+
+// challengeOf is the code challenge of a verifier, whatever that is (RFC 7636 §4.2).
+func challengeOf(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
