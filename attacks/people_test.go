@@ -153,22 +153,3 @@ func (a *attack) formFrom(address, path, client, secret string, fields url.Value
 	}
 	return a.read(response)
 }
-
-// oauthError wants the issuer to have refused with this status and error, as
-// RFC 6749 §5.2 has it.
-func (got *answer) oauthError(status int, code string) *answer {
-	got.a.Helper()
-	var refusal struct{ Error string }
-	got.decode(&refusal)
-	if got.status != status || refusal.Error != code {
-		got.a.Errorf("%d %s; wanted %d: %s", got.status, refusal.Error, status, got)
-	}
-	if got.header.Get("Cache-Control") != "no-store" {
-		got.a.Errorf("Cache-Control %q on a refusal", got.header.Get("Cache-Control"))
-	}
-	if status == http.StatusUnauthorized && got.header.Get("Www-Authenticate") == "" {
-		got.a.Error("a 401 without a challenge")
-	}
-	got.a.result(statusText(got.status) + " " + refusal.Error)
-	return got
-}

@@ -67,7 +67,7 @@ func init() {
 			}
 			narrow := a.obtainRefresh("accounts:read")
 			for _, scope := range []string{all, "admin", "accounts:read admin"} {
-				a.refresh(machineID, machineSecret, narrow, "scope", scope).oauthError(400, "invalid_scope")
+				a.refresh(machineID, machineSecret, narrow, "scope", scope).refusedByIssuer(400, "invalid_scope")
 			}
 		},
 		"REFRESH-06": func(a *attack) {

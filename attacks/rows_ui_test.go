@@ -101,9 +101,9 @@ func init() {
 		},
 		"UI-16": func(a *attack) {
 			for _, scope := range []string{"unknown", "openid", "accounts:read unknown", "ACCOUNTS:READ"} {
-				a.form(tokenPath, machineID, machineSecret, own("scope", scope)).oauthError(400, "invalid_scope")
+				a.form(tokenPath, machineID, machineSecret, own("scope", scope)).refusedByIssuer(400, "invalid_scope")
 			}
-			a.form(tokenPath, appID, appSecret, own("scope", "admin")).oauthError(400, "invalid_scope")
+			a.form(tokenPath, appID, appSecret, own("scope", "admin")).refusedByIssuer(400, "invalid_scope")
 		},
 		"UI-17": func(a *attack) {
 			p := a.newPerson("accounts:read", "orders:write")
