@@ -12,11 +12,14 @@ GO_NEEDED := 1.26
 TAGS    := nobadger,nomysql,nopgx
 LDFLAGS := -s -w
 
-# Each fuzz target runs this long. TESTFLAGS adds to `go test`: make test
+# Each fuzz target whose name matches FUZZ runs this long, in so many processes at a
+# time. TESTFLAGS adds to `go test`: make test
 # TESTFLAGS='-run TestX -v'. Tests of servers and browsers wait more than they
 # compute, so one more package at a time is tested than there are cores, and in
 # one package three servers for each core.
 FUZZTIME  ?= 30s
+FUZZ      ?= .
+WORKERS   ?= $(shell getconf _NPROCESSORS_ONLN)
 TESTFLAGS ?=
 AT_A_TIME := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SERVERS   := $(shell expr $$(getconf _NPROCESSORS_ONLN) '*' 3)
@@ -28,6 +31,10 @@ SERVERS   := $(shell expr $$(getconf _NPROCESSORS_ONLN) '*' 3)
 UNWATCHED := modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory golang.org/x/crypto/argon2
 RACE      := -race $(UNWATCHED:%=-gcflags=%=-race=false)
 
+# cmd/caddy/default.pgo is for the binary. Because its test is one of a main
+# package, Go would build all of Caddy a second time for it.
+NO_PROFILE := -pgo=off
+
 # The linter is built beside the binaries with its version in its name. It is
 # never in go.mod: its dependencies would raise those of Caddy.
 GOLANGCI_VERSION := v2.15.0
@@ -36,7 +43,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash clients axe pictures lint fuzz bench clean check-go check-cc check-chromium check-clients
+.PHONY: help build run test proof crash clients axe pictures lint fuzz bench bench-go pgo clean check-go check-cc check-chromium check-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -52,7 +59,7 @@ run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR ch
 	@exec examples/quickstart/run.sh
 
 test: check-go check-cc check-chromium check-clients axe ## Run all tests with the race detector, then the proofs and the clients
-	@CGO_ENABLED=1 $(GO) test $(RACE) -p $(AT_A_TIME) -parallel $(SERVERS) -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
+	@CGO_ENABLED=1 $(GO) test $(RACE) $(NO_PROFILE) -p $(AT_A_TIME) -parallel $(SERVERS) -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory proof
 	@$(MAKE) --no-print-directory clients
 
@@ -97,7 +104,7 @@ clients/java/lib/.stamp: clients/java/pom.xml
 	@touch $@
 
 lint: $(GOLANGCI) ## Run the linters; the first time builds them
-	@$(GOLANGCI) run ./...
+	@GOFLAGS='$(GOFLAGS) $(NO_PROFILE)' $(GOLANGCI) run ./...
 
 # `go install` knows one name only, so into a folder of its own, then moved.
 $(GOLANGCI): | check-go
@@ -117,24 +124,60 @@ list_tests = files=$$($(GO) list -tags $(TAGS) \
 		[ -z "$$file" ] || sed -n "s|^func \($(1)[A-Za-z0-9_]*\)(.*|$${file%/*} \1|p" "$$file"; \
 	done
 
-# `go test -fuzz` takes one target at a time. Not a pipe into the loop: its
-# failure must end make.
-fuzz: check-go ## Run each fuzz target for FUZZTIME (30s)
+# `go test -fuzz` takes one target at a time. What one finds is written into its
+# testdata/fuzz, is told, and doesn't keep the others from running. Small inputs
+# are worth little here, so little time goes into making them smaller.
+fuzz: check-go ## Run each fuzz target for FUZZTIME (30s), or those named by FUZZ
 	@targets=$$($(call list_tests,Fuzz)) || exit 1; \
-	[ -n "$$targets" ] || echo "no fuzz targets"; \
+	targets=$$(echo "$$targets" | awk '$$2 ~ /$(FUZZ)/'); \
+	[ -n "$$targets" ] || { echo "no fuzz target matches FUZZ=$(FUZZ)"; exit 1; }; \
+	log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && trap 'exit 130' INT TERM; \
+	echo "fuzzing $$(echo "$$targets" | wc -l) targets for $(FUZZTIME) each"; \
 	echo "$$targets" | { \
+		good=0; found=; \
 		while read -r dir name; do \
-			[ -n "$$dir" ] || continue; \
-			echo "fuzzing $$name in $${dir#$(CURDIR)/}"; \
-			$(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
-		done; }
+			here=$${dir#$(CURDIR)/}; \
+			if $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s \
+				-parallel $(WORKERS) "$$dir" </dev/null >"$$log" 2>&1; then \
+				good=$$((good + 1)); verdict="nothing found"; \
+			else \
+				sed '/^fuzz: elapsed/d' "$$log"; \
+				found="$$found\n  $$name in $$here"; verdict="FAILED"; \
+			fi; \
+			runs=$$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$$log" | tail -n 1); \
+			printf '%-24s %-16s %12s runs  %s\n' "$$name" "$$here" "$${runs:-0}" "$$verdict"; \
+		done; \
+		echo "$$good targets found nothing"; \
+		[ -z "$$found" ] || { \
+			printf "error: failed:$$found\n" >&2; \
+			echo "what was found is in testdata/fuzz beside each target, where every later test tries it again: mend it, and commit both" >&2; \
+			exit 1; }; }
+
+# Each contender is loaded for BENCHTIME in each of ROUNDS, twelve minutes in all.
+# MILLION=1 shows the gate a million tokens too, which takes some minutes more.
+BENCHTIME ?= 3s
+ROUNDS    ?= 6
+PLAIN      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags $(TAGS) $(NO_PROFILE)
+
+bench: build bin/bench ## Compare with other gateways, and write docs/benchmarks.md; BENCHTIME, ROUNDS, MILLION=1
+	@$(PLAIN) -o bin/bench/caddy-nopgo ./cmd/caddy
+	@$(PLAIN) -o bin/bench/stock ./bench/stock
+	@$(GO) run ./bench -update -time $(BENCHTIME) -rounds $(ROUNDS) $(if $(MILLION),-million) $(BENCHFLAGS)
+
+bin/bench:
+	@mkdir -p $@
 
 # Only packages with benchmarks: the others would be built for nothing.
-bench: check-go ## Run all benchmarks
+bench-go: check-go ## Run all Go benchmarks
 	@found=$$($(call list_tests,Benchmark)) || exit 1; \
 	[ -n "$$found" ] || { echo "no benchmarks"; exit 0; }; \
 	dirs=$$(echo "$$found" | cut -d ' ' -f 1 | sort -u); \
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem $(TESTFLAGS) $$dirs
+
+# What the compiler is told of where the time goes.
+pgo: check-go bin/bench ## Record cmd/caddy/default.pgo anew, from the load of the benchmarks
+	@$(PLAIN) -o bin/bench/caddy-nopgo ./cmd/caddy
+	@$(GO) run ./bench -profile cmd/caddy/default.pgo -time 10s
 
 clean: ## Remove what was built and the state of the quickstart (bin/, .run/)
 	@rm -rf bin .run

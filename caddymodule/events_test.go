@@ -195,9 +195,9 @@ func TestSlowEventHandlersDelayNobody(t *testing.T) {
 func TestStalenessIsReal(t *testing.T) {
 	rt := newRuntime("test", "test.db")
 	w := rt.worlds[store.Sandbox]
-	hung, let := make(chan struct{}), make(chan struct{})
-	rider := &hangingRider{asked: hung, let: let}
-	w.authority.Join(&rider.ride, rider, nil)
+	rider := newHangingRider()
+	var ride token.Ride
+	w.authority.Join(&ride, rider, nil)
 	if got := w.seen.staleness(time.Now()); got != 0 {
 		t.Fatalf("%s before anything was revoked", got)
 	}
@@ -206,7 +206,7 @@ func TestStalenessIsReal(t *testing.T) {
 		defer close(done)
 		rt.takeEffect([]store.Revocation{{Environment: store.Sandbox, Kind: store.KindToken, Target: "x", Expires: time.Now().Add(time.Hour)}})
 	}()
-	<-hung
+	<-rider.asked
 	now := time.Now()
 	early, late := w.seen.staleness(now.Add(time.Minute)), w.seen.staleness(now.Add(2*time.Minute))
 	if early < time.Minute || late-early != time.Minute {
@@ -215,7 +215,7 @@ func TestStalenessIsReal(t *testing.T) {
 	if other := rt.worlds[store.Production].seen.staleness(now.Add(time.Minute)); other != 0 {
 		t.Errorf("the other environment waits for %s", other)
 	}
-	close(let)
+	close(rider.release)
 	<-done
 	if got := w.seen.staleness(time.Now()); got != 0 {
 		t.Errorf("%s after it was put into effect", got)
@@ -223,22 +223,5 @@ func TestStalenessIsReal(t *testing.T) {
 	if n := w.seen.revoked[store.KindToken].Load(); n != 1 || w.authority.Revocations() != 1 {
 		t.Errorf("%d counted, %d in the set", n, w.authority.Revocations())
 	}
-	w.authority.Leave(&rider.ride)
+	w.authority.Leave(&ride)
 }
-
-// hangingRider lets a sweep wait.
-type hangingRider struct {
-	ride  token.Ride
-	asked chan<- struct{}
-	let   <-chan struct{}
-}
-
-func (r *hangingRider) Permitted() bool {
-	close(r.asked)
-	<-r.let
-	return true
-}
-
-func (*hangingRider) Streaming() bool                     { return false }
-func (*hangingRider) Cut(token.Cause)                     {}
-func (*hangingRider) Describe() (token.Description, bool) { return token.Description{}, false }

@@ -32,6 +32,10 @@ type Gate struct {
 	// policy file. Their scopes are those of the environment's policy.
 	Routes []policy.Rule `json:"routes,omitempty"`
 
+	// Which web pages of other origins may use the routes that stand here, but for
+	// those that say something of their own. Default: nothing is said.
+	CORS *policy.RuleCORS `json:"cors,omitempty"`
+
 	// The environment whose tokens are accepted. Default: the only one.
 	Environment store.Environment `json:"environment,omitempty"`
 
@@ -133,11 +137,14 @@ func (g *Gate) policy(app *App, env *Environment) (func() *policy.Policy, error)
 		if g.Policy != "" {
 			return nil, fmt.Errorf("bearer_gate has both the policy %s and routes of its own; choose one", g.Policy)
 		}
-		slot, err := app.addRoutes(g.Routes, env.Policy)
+		slot, err := app.addRoutes(g.Routes, g.CORS, env.Policy)
 		if err != nil {
 			return nil, err
 		}
 		return slot.get, nil
+	}
+	if g.CORS != nil {
+		return nil, errors.New("bearer_gate has cors without routes of its own; write it into the policy")
 	}
 	g.Policy = cmp.Or(g.Policy, env.Policy)
 	if app.policies[g.Policy] == nil {
@@ -161,21 +168,23 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !gate.CarriesSecret(r) {
-		return g.serve(w, r, next, handlesErrors(r))
+		return g.serve(w, r, next, false)
 	}
 	hideFromAccessLog(r)
 	defer g.logHidden(r, time.Now(), r.URL.Path)
-	if err := g.serve(w, r, next, false); err != nil {
+	if err := g.serve(w, r, next, true); err != nil {
 		answerError(w, g.log, err)
 	}
 	return nil
 }
 
-// serve decides and hands on. Refusals are returned if others are to answer them.
-func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, othersAnswer bool) error {
+// serve decides and hands on. Refusals are left to the operator's error routes, if
+// there are any and the request is not hidden from Caddy's logs.
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, hidden bool) error {
 	if !g.runtime.ready.Load() {
 		g.seen.decisions.Refuse(notReady)
 		w.Header().Set("Retry-After", "1")
+		g.gate.SetCORS(w.Header(), r)
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
 	}
 	err := g.gate.ServeHTTP(w, r, next)
@@ -183,8 +192,13 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	if !errors.As(err, &refusal) {
 		return err
 	}
+	if !hidden && gate.MisplacesSecret(r) {
+		hidden = true
+		hideFromAccessLog(r)
+		defer g.logHidden(r, time.Now(), r.URL.Path)
+	}
 	g.refused(r, refusal)
-	if othersAnswer {
+	if !hidden && handlesErrors(r) {
 		refusal.SetHeaders(w.Header())
 		return caddyhttp.Error(refusal.Status, refusal)
 	}

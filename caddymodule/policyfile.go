@@ -76,6 +76,7 @@ type policySlot struct {
 	// refused is the cause of the last refusal, so that each is reported once.
 	// Zero: the file is good.
 	refused [sha256.Size]byte
+	why     error        // of that refusal
 	since   atomic.Int64 // when the present revision was taken over, in Unix nanoseconds
 }
 
@@ -229,7 +230,7 @@ func (s *policySlot) refuse(cause [sha256.Size]byte, err error) error {
 	if s.refused == cause {
 		return nil
 	}
-	s.refused = cause
+	s.refused, s.why = cause, err
 	return err
 }
 

@@ -35,6 +35,8 @@ var mayUse = map[string]struct {
 	"caddymodule":             {[]string{"gate", "issuer", "notify", "token", "audit", "store", "store/journal", "store/sqlite", "policy", "internal/durable"}, nil},
 	"cmd/caddy":               {[]string{"caddymodule"}, nil},
 	"examples/exchange":       {nil, []string{"github.com/caddyserver/"}},
+	"bench":                   {nil, []string{"github.com/caddyserver/"}},
+	"bench/stock":             {nil, nil},
 	"clients":                 {nil, nil},
 	"clients/golang/bot":      {nil, []string{"github.com/caddyserver/"}},
 	"clients/golang/tour":     {nil, []string{"github.com/caddyserver/"}},

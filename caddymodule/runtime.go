@@ -33,6 +33,7 @@ type runtime struct {
 	worlds   map[store.Environment]*world
 	policies policies
 	trail    *trail
+	health   healthLook
 
 	// applying guards what follows, and makes one configuration at a time
 	// take effect.
@@ -90,13 +91,14 @@ func newRuntime(key, path string) *runtime {
 	rt.policies.routes = map[string]*routeSlot{}
 	for _, env := range []store.Environment{store.Production, store.Sandbox} {
 		rt.worlds[env] = &world{
-			authority: token.NewAuthority(env, time.Now),
+			authority: token.NewAuthority(env, nil),
 			throttle:  issuer.NewThrottle(time.Now()),
 			seen:      newSeen(),
 		}
 	}
 	rt.log.Store(zap.NewNop())
 	rt.trail = newTrail(rt.log.Load)
+	rt.health.now, rt.health.stuckAfter = time.Now, defaultStuckAfter
 	return rt
 }
 

@@ -64,7 +64,10 @@ func typeOf(module caddy.ModuleInfo) reflect.Type {
 }
 
 // jsonKey is a key and the Go field that it fills.
-type jsonKey struct{ name, field string }
+type jsonKey struct {
+	name, field string
+	of          reflect.Type
+}
 
 // jsonKeys returns the keys of a type and of what is in it, with * for the names
 // and places that those who configure choose.
@@ -88,7 +91,7 @@ func jsonKeys(t *testing.T, name string, in reflect.Type) (keys []jsonKey) {
 		case key == "":
 			t.Errorf("%s.%s has no json tag", in, field.Name)
 		case key != "-":
-			keys = append(keys, jsonKey{name + "." + key, in.Name() + "." + field.Name})
+			keys = append(keys, jsonKey{name + "." + key, in.Name() + "." + field.Name, field.Type})
 			keys = append(keys, jsonKeys(t, name+"."+key, field.Type)...)
 		}
 	}
@@ -107,6 +110,7 @@ func grammars() []grammar {
 		{"bearer", func(d *caddyfile.Dispenser) error { _, err := parseApp(d, nil); return err }},
 		{"bearer_gate", new(Gate).UnmarshalCaddyfile},
 		{"bearer_issuer", new(Issuer).UnmarshalCaddyfile},
+		{"bearer_health", new(Health).UnmarshalCaddyfile},
 	}
 }
 
@@ -200,6 +204,8 @@ func sampleArgument(word string) string {
 		return "90s"
 	case "<network>/<address>":
 		return "udp/localhost:514"
+	case "<check>":
+		return checkNames[0]
 	case "<number>":
 		return "100"
 	case "<network>":

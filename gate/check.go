@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/policy"
@@ -76,6 +77,9 @@ func (g *Gate) checkUnder(x *exchange, r *http.Request, p *policy.Policy) (Decis
 
 // checkRoute is steps 4 to 7 for the route that was matched.
 func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *policy.Match) (Decision, *Refusal) {
+	if c := m.Route.CORS; c != nil && foreignSocket(r, c) {
+		return Decision{}, g.refuse(r, flawOrigin)
+	}
 	var lease *token.Lease
 	if !m.Route.Public {
 		raw, flaw := credential(r, m.Route)
@@ -129,8 +133,11 @@ func (g *Gate) prove(x *exchange, r *http.Request, raw string) (*token.Lease, *R
 	}
 	// A credential is well formed if it is good, so its form need only be judged
 	// when it is not: reading 700 bytes would cost more than the cache does.
-	if !wellFormed(raw) {
+	if strings.ContainsAny(raw, " \t") {
 		return nil, g.refuse(r, flawMalformed)
+	}
+	if !wellFormed(raw) {
+		return nil, g.refuse(r, flawAlien)
 	}
 	return nil, g.refuseProof(r, err)
 }

@@ -29,7 +29,7 @@ func StreamEnds() []string {
 	return words
 }
 
-var causes = []token.Cause{token.CauseExpired, token.CauseRevoked, token.CauseRights, token.CauseForbidden, token.CauseShutdown}
+var causes = []token.Cause{token.CauseExpired, token.CauseRevoked, token.CauseRights, token.CauseForbidden, token.CauseShutdown, causeBody}
 
 // lanes is on how many cache lines what is counted at every request is spread. An
 // exchange keeps its lane, and pools keep exchanges near a processor.

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
-// send sends a request through the gate without a network.
-func (w *world) send(t testing.TB, method, path, bearer string) {
+// through sends a request through the gate without a network.
+func (w *world) through(t testing.TB, method, path, bearer string) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	if bearer != "" {
@@ -37,17 +37,17 @@ func TestEachDecisionIsCountedOnce(t *testing.T) {
 	failed := store.ErrUnavailable
 	opaque := w.personal(t, "read:accounts")
 	for range 3 {
-		w.send(t, "GET", "/accounts", good)
+		w.through(t, "GET", "/accounts", good)
 	}
-	w.send(t, "POST", "/accounts/42/orders", good)
-	w.send(t, "GET", "/health", "")
-	w.send(t, "GET", "/accounts", narrow)
-	w.send(t, "GET", "/accounts", dead)
-	w.send(t, "GET", "/accounts", "")
-	w.send(t, "GET", "/nowhere", good)
-	w.send(t, "GET", "/a//b", good)
+	w.through(t, "POST", "/accounts/42/orders", good)
+	w.through(t, "GET", "/health", "")
+	w.through(t, "GET", "/accounts", narrow)
+	w.through(t, "GET", "/accounts", dead)
+	w.through(t, "GET", "/accounts", "")
+	w.through(t, "GET", "/nowhere", good)
+	w.through(t, "GET", "/a//b", good)
 	w.broken.Store(&failed)
-	w.send(t, "GET", "/accounts", opaque)
+	w.through(t, "GET", "/accounts", opaque)
 	w.wantDecisions(t, map[DecisionKind]uint64{
 		{"list", Allow, "allowed"}:             3,
 		{"order", Allow, "allowed"}:            1,
@@ -71,21 +71,21 @@ func TestEachDecisionIsCountedOnce(t *testing.T) {
 func TestCountersSurviveThePolicy(t *testing.T) {
 	w := openWorld(t, nil)
 	good, before := w.mint(t), w.rules.Load()
-	w.send(t, "GET", "/accounts", good)
-	w.send(t, "GET", "/sse", good)
-	w.send(t, "GET", "/sse", "")
+	w.through(t, "GET", "/accounts", good)
+	w.through(t, "GET", "/sse", good)
+	w.through(t, "GET", "/sse", "")
 
 	w.rules.Store(loadPolicy(t, strings.Replace(testPolicy, "  - {id: list,", "  - {id: first, match: {methods: [GET], path: /first}, public: true}\n  - {id: list,", 1)))
-	w.send(t, "GET", "/accounts", good)
+	w.through(t, "GET", "/accounts", good)
 	list, sse, none := DecisionKind{"list", Allow, "allowed"}, DecisionKind{"sse", Allow, "allowed"}, DecisionKind{"sse", Deny, "no_credentials"}
 	w.wantDecisions(t, map[DecisionKind]uint64{list: 2, sse: 1, none: 1})
 
 	w.counts.Forget(func(route string) bool { return route == "list" })
 	w.wantDecisions(t, map[DecisionKind]uint64{list: 2})
-	w.send(t, "GET", "/sse", good)
+	w.through(t, "GET", "/sse", good)
 	w.wantDecisions(t, map[DecisionKind]uint64{list: 2, sse: 1})
 	w.rules.Store(before)
-	w.send(t, "GET", "/sse", good)
+	w.through(t, "GET", "/sse", good)
 	w.wantDecisions(t, map[DecisionKind]uint64{list: 2, sse: 2})
 }
 
@@ -97,7 +97,7 @@ func TestCountingAtOnce(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 200 {
-				w.send(t, "GET", "/accounts", good)
+				w.through(t, "GET", "/accounts", good)
 				w.counts.Forget(func(route string) bool { return route == "list" })
 			}
 		})

@@ -61,7 +61,10 @@ func withSubprotocol(raw string, f *flaw, offers []string) (string, *flaw) {
 // bearer returns the token of an Authorization header. That it is well formed
 // is found out later, and only if it is not good (see Gate.prove).
 func bearer(value string) (raw string, f *flaw) {
-	const scheme = "bearer"
+	const scheme, usual = "bearer", "Bearer "
+	if len(value) > len(usual) && value[:len(usual)] == usual {
+		return value[len(usual):], nil
+	}
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		if value == "" {
 			return "", flawNone
@@ -101,6 +104,21 @@ func CarriesSecret(r *http.Request) bool {
 	}
 	_, query, _ := strings.Cut(r.RequestURI, "?")
 	return inQuery(r.URL.RawQuery) || inQuery(query)
+}
+
+// misplaced are headers that programs take for Authorization, and access logs for
+// nothing secret.
+var misplaced = [...]string{"X-Authorization", "X-Forwarded-Authorization", "X-Access-Token"}
+
+// MisplacesSecret reports whether r, which was refused, may hold a good token in a
+// header where none is looked for. An access log would print it.
+func MisplacesSecret(r *http.Request) bool {
+	for _, name := range misplaced {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // inQuery reports whether a query holds an access_token. Semicolons separate

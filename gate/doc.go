@@ -26,6 +26,9 @@
 // asked two questions more (limits.go): from where, after step 6, and how
 // often, after step 7.
 //
+// A browser's question what a page may send (CORS) is answered before all that,
+// if the policy says who may (cors.go).
+//
 // # Riding
 //
 // An allowed request is served by the next handler with a derived context, which

@@ -173,17 +173,24 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) e
 
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next Handler) error {
 	if flaw := g.sanitize(r); flaw != nil {
-		return g.refuse(r, flaw)
+		return g.readable(r, g.refuse(r, flaw))
 	}
 	if g.resource.asked(r) {
 		g.describe(w, r)
 		return nil
 	}
+	if isPreflight(r) {
+		if answered, refusal := g.preflight(w, r); refusal != nil {
+			return g.readable(r, refusal)
+		} else if answered {
+			return nil
+		}
+	}
 	x := g.take()
 	d, refusal := g.measured(x, r)
 	if refusal != nil {
 		g.release(x)
-		return refusal
+		return g.readable(r, refusal)
 	}
 	g.allow(x, &d)
 	return g.pass(w, r, next, x, d)
@@ -197,6 +204,9 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	out := &response{
 		inner: w, cancel: cancel, hold: g.hold, closeTimeout: g.closeTimeout, upgrade: upgradeOf(r),
 		request: r, route: d.Route.ID, clientIP: g.clientIP, began: x.began, gate: g, decision: d,
+	}
+	if c := d.Route.CORS; c != nil {
+		out.cors, out.origin = c, originOf(r)
 	}
 	out.offered = g.forward(r, &d, &out.identity)
 	g.sizes.bound(r, out)
@@ -214,7 +224,11 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	if g.allowed != nil {
 		g.allowed(r, d)
 	}
-	return next.ServeHTTP(out, r)
+	err = next.ServeHTTP(out, r)
+	if !out.wroteHeader { // what next did not answer, others will
+		setCORS(w.Header(), out.cors, out.origin)
+	}
+	return err
 }
 
 // settle ends an exchange that was cut: politely where the protocol lets us,
@@ -230,6 +244,7 @@ func (g *Gate) settle(out *response, r *http.Request, d *Decision, cause token.C
 	case !out.wroteHeader:
 		refusal := g.refuseCut(r, cause, err)
 		refusal.Route, refusal.Lease = d.Route, d.Lease
+		refusal.cors, refusal.origin = out.cors, out.origin
 		return refusal
 	case out.farewell(cause):
 		return nil

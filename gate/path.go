@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxPath is the longest path that is judged, as it stands in the request line.
@@ -118,6 +120,13 @@ func clean(path string, encoded bool) bool {
 	}
 	dots, wide := 0, false
 	for i := 1; i < len(path); i++ {
+		if plain[path[i]] {
+			for i++; i < len(path) && plain[path[i]]; i++ {
+			}
+			if dots = -1; i == len(path) {
+				break
+			}
+		}
 		c := path[i]
 		if c == '%' && encoded {
 			var ok bool
@@ -167,7 +176,8 @@ func hexDigit(c byte) byte {
 	return 0xff
 }
 
-// readable reports whether a path beyond ASCII is UTF-8 without controls.
+// readable reports whether a path beyond ASCII is UTF-8 without controls, and
+// clean too for servers that fold full-width dots, slashes and the like (NFKC).
 func readable(path string, encoded bool) bool {
 	if encoded {
 		var err error
@@ -175,7 +185,11 @@ func readable(path string, encoded bool) bool {
 			return false
 		}
 	}
-	return utf8.ValidString(path) && !strings.ContainsFunc(path, unicode.IsControl)
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		return false
+	}
+	folded := norm.NFKC.String(path)
+	return folded == path || clean(folded, false) && strings.Count(folded, "/") == strings.Count(path, "/")
 }
 
 // isTokenChar reports whether c may be part of a token (RFC 9110 §5.6.2).

@@ -21,6 +21,7 @@ const (
 	CodeInsufficientScope = "insufficient_scope"      // 403
 	CodeAccountNotGranted = "account_not_granted"     // 403
 	CodeAddressNotAllowed = "address_not_allowed"     // 403
+	CodeOriginNotAllowed  = "origin_not_allowed"      // 403
 	CodeNoRoute           = "no_route"                // 403
 	CodeMethodNotAllowed  = "method_not_allowed"      // 405
 	CodeContentTooLarge   = "content_too_large"       // 413
@@ -69,6 +70,8 @@ var (
 
 	flawInvalid = &flaw{status: http.StatusUnauthorized, code: CodeInvalidToken,
 		title: "The token is not valid", challenge: true, detail: "The token is not valid here."}
+	flawAlien = &flaw{status: http.StatusUnauthorized, code: CodeInvalidToken, reason: string(token.ReasonMalformed),
+		title: "The token is not valid", challenge: true, detail: "The token has characters that no token has."}
 	flawScope = &flaw{status: http.StatusForbidden, code: CodeInsufficientScope, reason: CodeInsufficientScope,
 		title: "The token lacks a scope", challenge: true}
 	flawAccount = &flaw{status: http.StatusForbidden, code: CodeAccountNotGranted, reason: CodeAccountNotGranted,
@@ -78,6 +81,8 @@ var (
 
 	flawAddress = &flaw{status: http.StatusForbidden, code: CodeAddressNotAllowed, reason: CodeAddressNotAllowed,
 		title: "The token may not be used from here", detail: "The token has a list of networks that it may be used from, and the address of this request is in none of them."}
+	flawOrigin = &flaw{status: http.StatusForbidden, code: CodeOriginNotAllowed, reason: CodeOriginNotAllowed,
+		title: "The page may not use this route", detail: "The policy names the origins whose pages may use this route, and the page's is none of them."}
 	flawRate = &flaw{status: http.StatusTooManyRequests, code: CodeRateLimited, reason: CodeRateLimited,
 		title: "The token is used too often"}
 
@@ -127,6 +132,8 @@ type Refusal struct {
 
 	challenge string // empty: none
 	quota     token.Quota
+	cors      *policy.CORS // what the policy says of pages; nil: nothing
+	origin    string       // of the page that asked
 	problems  string
 	requestID string
 	closes    bool
@@ -158,9 +165,7 @@ func (f *Refusal) Unwrap() error { return f.cause }
 func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 	refusal := &Refusal{
 		Status: f.status, Code: f.code, Reason: f.reason, Title: f.title, Detail: f.detail,
-		problems: g.problems,
-		// The rest of a body that is too large is still to come.
-		closes: r.ProtoMajor == 1 && (r.ProtoMinor == 0 || f == g.sizes.body),
+		problems: g.problems, closes: g.closes(r, f),
 	}
 	if f.status == http.StatusServiceUnavailable {
 		refusal.RetryAfter = retryAfter
@@ -178,6 +183,14 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 		}
 	}
 	return refusal
+}
+
+// closes reports whether a refusal of r ends its connection: over HTTP/1.0, while
+// the rest of a body that is too large is still to come, and when a body waits to be
+// asked for (RFC 9110 §10.1.1). In an open connection that would be asked for and
+// read before the client hears anything.
+func (g *Gate) closes(r *http.Request, f *flaw) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || f == g.sizes.body || len(r.Header["Expect"]) > 0)
 }
 
 func (f *Refusal) because(err error) *Refusal {
@@ -269,6 +282,7 @@ func (f *Refusal) SetHeaders(h http.Header) {
 		h.Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
 	}
 	setQuota(h, &f.quota)
+	setCORS(h, f.cors, f.origin)
 	if f.Status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
@@ -28,7 +29,9 @@ type response struct {
 	request      *http.Request // as it came in
 	route        string        // the id of what let it through
 	clientIP     func(*http.Request) string
-	gate         *Gate // that it tells of streams; nil in tests of the response alone
+	cors         *policy.CORS // what the policy says of pages; nil: nothing
+	origin       string       // of the page that asks; read before others change the request
+	gate         *Gate        // that it tells of streams; nil in tests of the response alone
 	decision     Decision
 
 	identity [identityHeaders]string // the request's, here to save an allocation
@@ -165,6 +168,7 @@ func (o *response) WriteHeader(status int) {
 // begin looks at the header of the answer before it goes out.
 func (o *response) begin(status int) {
 	header := o.inner.Header()
+	setCORS(header, o.cors, o.origin)
 	tunnel := o.upgrade == overConn && status == http.StatusSwitchingProtocols ||
 		o.upgrade == overStream && status/100 == 2
 	switch {

@@ -92,6 +92,15 @@ var problemTexts = map[string]problemText{
 			"If you do not use the token from elsewhere, somebody else has it: have it revoked at once.",
 		},
 	},
+	"origin-not-allowed": {
+		Status: "403 Forbidden",
+		Title:  "The page may not use this route",
+		Means:  "A browser asked on behalf of a page, and the page's origin is none of those that the policy lets in: scheme, host and port must be the same. Programs that are no page are not concerned.",
+		Do: []string{
+			"Compare the Origin header of the request with the address under which your page is known to whoever runs this service.",
+			"Ask them to add the origin to the policy.",
+		},
+	},
 	"no-route": {
 		Status: "403 Forbidden",
 		Title:  "No route allows this request",

@@ -62,7 +62,8 @@ type Authority struct {
 
 	verifying, lookingUp *work
 
-	given chan struct{} // something was given to somebody: facts of opaque tokens are stale
+	swept atomic.Pointer[time.Time] // when tick last swept
+	given chan struct{}             // something was given to somebody: facts of opaque tokens are stale
 
 	stop       context.CancelFunc
 	background sync.WaitGroup // what stop ends
@@ -72,8 +73,12 @@ type Authority struct {
 
 // NewAuthority returns an Authority that knows nothing yet: Configure and Open
 // come before its first use. Only Apply may come earlier. A clock that is set
-// back while the Authority lives does not set back Now.
+// back while the Authority lives does not set back Now. Without now it is the
+// system's.
 func NewAuthority(env store.Environment, now func() time.Time) *Authority {
+	if now == nil {
+		return newAuthority(env, systemClock())
+	}
 	return newAuthority(env, steady(now))
 }
 
@@ -148,6 +153,7 @@ func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) err
 		return fmt.Errorf("what is revoked in %s: %w", a.environment, err)
 	}
 	a.Apply(revs)
+	a.noteSweep()
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	a.background.Go(func() { a.tick(ctx) })
 	a.background.Go(func() { a.keepFacts(ctx) })

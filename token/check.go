@@ -119,7 +119,7 @@ func (a *Authority) prove(raw string, from *bucket) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		lease := newLease(raw, facts, a.Now())
+		lease := newLease(raw, facts, q.settings.cache.shared.of(&facts), a.Now())
 		if a.beforeFill != nil {
 			a.beforeFill()
 		}
@@ -158,9 +158,9 @@ func (a *Authority) takeTurn(w *work, from *bucket) (suspect bool, err error) {
 		if !suspect && a.failures.suspects(from, a.Now()) {
 			wait, ok := a.failures.wait(a.Now())
 			if !ok {
-				return true, w.refuse(a.failures.full(from, a.Now()))
+				return true, w.refuse(a.failures.mostly(from, a.Now()))
 			}
-			time.Sleep(wait)
+			a.failures.sleep(wait)
 			suspect = true
 		}
 		if err := w.enter(); err != nil {

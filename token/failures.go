@@ -14,10 +14,12 @@ import (
 const (
 	failuresPerAddress = 60   // in a minute
 	failuresOverall    = 1000 // in a second, of all addresses together
-	suspectsPerSecond  = 200  // tokens of addresses that are beyond either
+	suspectsPerSecond  = 500  // tokens of addresses that are beyond either
 
-	// suspectsPatience is how long such a token waits for its turn.
-	suspectsPatience = 250 * time.Millisecond
+	// suspectsPatience is how long such a token waits for its turn. So a good one
+	// gets in for sure as long as no more than 500 wait, and a flood that has fewer
+	// connections is as slow as the lane.
+	suspectsPatience = time.Second
 )
 
 // failureBuckets are all there ever are: 512 KiB.
@@ -40,6 +42,8 @@ type failures struct {
 	addresses [failureBuckets]bucket
 	overall   bucket
 	turn      atomic.Int64 // of the slow lane: when the last one given is
+
+	sleep func(time.Duration) // time.Sleep, but for tests whose clock stands still
 }
 
 // bucket is a leaky bucket, written as the instant at which it will have run
@@ -47,12 +51,14 @@ type failures struct {
 type bucket struct{ empty atomic.Int64 }
 
 func newFailures(now time.Time) *failures {
-	return &failures{seed: maphash.MakeSeed(), start: now}
+	return &failures{seed: maphash.MakeSeed(), start: now, sleep: time.Sleep}
 }
 
-// full is how long it takes to run empty, of a bucket that is full.
+// How long it takes to run empty, of a bucket that is full, and of one that has
+// room for one more failure.
 const (
 	addressFull = time.Minute
+	addressRoom = addressFull - addressFull/failuresPerAddress
 	overallFull = time.Second
 )
 
@@ -70,18 +76,19 @@ func (f *failures) at(address string) *bucket {
 	return &f.addresses[key%failureBuckets]
 }
 
-// suspects reports whether tokens from there have to take the slow lane.
+// suspects reports whether tokens from there have to take the slow lane: there is
+// no room for one more failure.
 func (f *failures) suspects(from *bucket, now time.Time) bool {
 	if from == nil {
 		return false
 	}
 	at := now.Sub(f.start)
-	return from.level(at)+f.overall.level(at)*(addressFull/overallFull) >= addressFull
+	return from.level(at)+f.overall.level(at)*(addressFull/overallFull) > addressRoom
 }
 
-// full reports whether it is up to the address alone.
-func (f *failures) full(from *bucket, now time.Time) bool {
-	return from.level(now.Sub(f.start)) >= addressFull
+// mostly reports whether that is mostly up to the address.
+func (f *failures) mostly(from *bucket, now time.Time) bool {
+	return from.level(now.Sub(f.start)) > addressFull/2
 }
 
 // add counts a failure. That of a suspect is no one else's business: the slow lane

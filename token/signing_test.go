@@ -580,6 +580,7 @@ func TestGenerateSigningKeyRefusesOtherAlgorithms(t *testing.T) {
 	}
 }
 
+// FuzzVerify: nobody but who has the key makes a token that is accepted.
 func FuzzVerify(f *testing.F) {
 	forge := newForger(f)
 	good := forge.good(f)
@@ -589,6 +590,15 @@ func FuzzVerify(f *testing.F) {
 	f.Add(b64(forge.header()) + "." + b64(payload()) + ".")
 	f.Add(b64(`{"alg":"none"}`) + "." + b64(payload()) + ".")
 	f.Add(strings.Repeat(".", 3))
+	for _, header := range attackHeaders {
+		f.Add(b64(strings.ReplaceAll(header, "KID", forge.kid)) + good[strings.IndexByte(good, '.'):])
+	}
+	for _, raw := range []string{
+		good + "=", good + "\x00", good + "." + good, good + ".", strings.Replace(good, ".", ". ", 1), strings.Replace(good, ".", ".\r\n", 1),
+		good[:strings.LastIndexByte(good, '.')+1] + b64(strings.Repeat("\x00", 64)), `{"payload":"","signatures":[]}`, "urn:ietf:params:oauth:request_uri:x",
+	} {
+		f.Add(raw)
+	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		claims, _, err := forge.keys.Verify(raw, expected())
 		switch {
@@ -596,6 +606,8 @@ func FuzzVerify(f *testing.F) {
 			reasonOf(t, err)
 		case claims.ID != goodClaims().ID || !strings.HasPrefix(raw, good[:strings.LastIndexByte(good, '.')]):
 			t.Errorf("%q was accepted", raw)
+		default:
+			checkAccepted(t, forge, raw)
 		}
 	})
 }
