@@ -183,8 +183,8 @@ func (x *examination) checkApp() {
 		x.checkPolicies() // says so, and without policies more can't be said
 	}
 	for _, err := range errs {
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
-			x.find(levelError, "config", x.file, "mend it: Caddy refuses to start with it", "%s", err)
+		if err != nil {
+			x.unreadable("config", x.file, x.file, "mend it: Caddy refuses to start with it", err)
 		}
 	}
 }
