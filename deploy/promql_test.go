@@ -73,7 +73,7 @@ var (
 	operators = []string{"and", "or", "unless", "offset", "bool"}
 	// Behind these comes a list of labels in parentheses.
 	groupings = []string{"by", "without", "on", "ignoring", "group_left", "group_right"}
-	functions = []string{"sum", "min", "max", "topk", "count", "rate", "increase", "changes", "absent", "time", "histogram_quantile", "max_over_time"}
+	functions = []string{"sum", "min", "max", "topk", "count", "rate", "increase", "changes", "absent", "vector", "time", "histogram_quantile", "max_over_time"}
 )
 
 // check returns what is wrong with a query: names of metrics that nothing exports,

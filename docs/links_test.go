@@ -158,3 +158,20 @@ func TestEachPageIsReached(t *testing.T) {
 		}
 	}
 }
+
+// A long page says at its beginning where each of its sections is.
+func TestLongPagesBeginWithTheirSections(t *testing.T) {
+	for _, page := range []string{"operators.md", "bots.md", "policies.md", "monitoring.md"} {
+		text := fenced.ReplaceAllString(read(t, page), "")
+		entrance, rest, _ := strings.Cut(text, "\n## ")
+		for _, found := range sectionTitle.FindAllStringSubmatch("\n## "+rest, -1) {
+			for id := range anchors("# " + found[1] + "\n") {
+				if !strings.Contains(entrance, "(#"+id+")") {
+					t.Errorf("%s does not lead to its section %q", page, found[1])
+				}
+			}
+		}
+	}
+}
+
+var sectionTitle = regexp.MustCompile(`(?m)^## +(.*)$`)
