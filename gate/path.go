@@ -91,8 +91,10 @@ func rawPath(target string) (string, bool) {
 		}
 		target = rest[start:]
 	}
-	path, _, _ := strings.Cut(target, "?")
-	return path, true
+	if query := strings.IndexByte(target, '?'); query >= 0 {
+		target = target[:query]
+	}
+	return target, true
 }
 
 // plain are the bytes that mean themselves to everyone, in a path.
