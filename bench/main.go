@@ -18,13 +18,13 @@ import (
 const tags = "nobadger,nomysql,nopgx"
 
 // stepRuns is how often each Go benchmark runs.
-const stepRuns = 5
+const stepRuns = 3
 
 // options are the command line's.
 type options struct {
 	slice    time.Duration
 	rounds   int
-	steps    string
+	steps    bool
 	million  bool
 	update   bool
 	out      string
@@ -36,7 +36,7 @@ func main() {
 	var o options
 	flag.DurationVar(&o.slice, "time", 3*time.Second, "load on each contender in each round, in whole seconds")
 	flag.IntVar(&o.rounds, "rounds", 6, "how often each contender comes")
-	flag.StringVar(&o.steps, "steps", "Check|Middleware|Verify|Ride|Hit|MatchDecide", "Go benchmarks to run too, as in go test -bench; empty: none")
+	flag.BoolVar(&o.steps, "steps", true, "run the Go benchmarks of the parts too")
 	flag.BoolVar(&o.million, "million", false, "show the gate a million distinct tokens too")
 	flag.BoolVar(&o.update, "update", false, "write docs/benchmarks.md and its plot")
 	flag.StringVar(&o.out, "json", "bin/bench/results.json", "where all figures go")
@@ -129,8 +129,8 @@ func (o *options) measure(ctx context.Context, g *gateways) (*result, error) {
 			return nil, err
 		}
 	}
-	if o.steps != "" {
-		r.Steps, err = goBenchmarks(ctx, tags, o.steps, stepRuns)
+	if o.steps {
+		r.Steps, err = goBenchmarks(ctx, tags, stepRuns)
 	}
 	return r, err
 }
