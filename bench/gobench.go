@@ -35,7 +35,7 @@ var steps = []step{
 	{Name: "Algorithms/verify/EdDSA", What: "the same, EdDSA"},
 	{Name: "Sign", What: "sign a token, ES256"},
 	{Name: "Algorithms/sign/EdDSA", What: "the same, EdDSA"},
-	{Name: "ParseOpaque", What: "refuse a made-up opaque token"},
+	{Name: "ParseOpaque/made_up", What: "refuse a made-up opaque token"},
 	{Name: "MatchDecide/routes=10", What: "policy of 10 routes: match and decision", Aim: 100},
 	{Name: "MatchDecide/routes=1000", What: "policy of 1,000 routes, 64 of them asked for", Aim: 100},
 	{Name: "MatchDecide/routes=10000", What: "policy of 10,000 routes, 64 of them asked for", Aim: 100},

@@ -28,6 +28,7 @@ type options struct {
 	million  bool
 	update   bool
 	out      string
+	from     string
 	binaries binaries
 	profile  string
 }
@@ -40,6 +41,7 @@ func main() {
 	flag.BoolVar(&o.million, "million", false, "show the gate a million distinct tokens too")
 	flag.BoolVar(&o.update, "update", false, "write docs/benchmarks.md and its plot")
 	flag.StringVar(&o.out, "json", "bin/bench/results.json", "where all figures go")
+	flag.StringVar(&o.from, "from", "", "measure nothing; take the figures from this file, which -json wrote")
 	flag.StringVar(&o.binaries.ours, "caddy", "bin/caddy", "our binary")
 	flag.StringVar(&o.binaries.oursWithoutProfile, "plain", "bin/bench/caddy-nopgo", "our binary, built without a profile")
 	flag.StringVar(&o.binaries.stock, "stock", "bin/bench/stock", "Caddy with its standard modules alone")
@@ -55,6 +57,13 @@ func main() {
 }
 
 func (o *options) run(ctx context.Context) error {
+	if o.from != "" {
+		found, err := read(o.from)
+		if err != nil {
+			return err
+		}
+		return o.report(found)
+	}
 	for _, tool := range []string{"wrk", "haproxy", "nginx"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is needed and was not found; install it, as with: sudo apt-get install wrk haproxy nginx-light", tool)
@@ -133,6 +142,19 @@ func (o *options) measure(ctx context.Context, g *gateways) (*result, error) {
 		r.Steps, err = goBenchmarks(ctx, tags, stepRuns)
 	}
 	return r, err
+}
+
+// read reads what report wrote.
+func read(file string) (*result, error) {
+	encoded, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var found result
+	if err := json.Unmarshal(encoded, &found); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &found, nil
 }
 
 func say(format string, a ...any) { fmt.Printf(format+"\n", a...) }
