@@ -31,6 +31,10 @@ SERVERS   := $(shell expr $$(getconf _NPROCESSORS_ONLN) '*' 3)
 UNWATCHED := modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory golang.org/x/crypto/argon2
 RACE      := -race $(UNWATCHED:%=-gcflags=%=-race=false)
 
+# cmd/caddy/default.pgo is for the binary. Because its test is one of a main
+# package, Go would build all of Caddy a second time for it.
+NO_PROFILE := -pgo=off
+
 # The linter is built beside the binaries with its version in its name. It is
 # never in go.mod: its dependencies would raise those of Caddy.
 GOLANGCI_VERSION := v2.15.0
@@ -55,7 +59,7 @@ run: build ## Run the quickstart; API_PORT, ISSUER_PORT, DEMO_PORT, STATE_DIR ch
 	@exec examples/quickstart/run.sh
 
 test: check-go check-cc check-chromium check-clients axe ## Run all tests with the race detector, then the proofs and the clients
-	@CGO_ENABLED=1 $(GO) test $(RACE) -p $(AT_A_TIME) -parallel $(SERVERS) -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
+	@CGO_ENABLED=1 $(GO) test $(RACE) $(NO_PROFILE) -p $(AT_A_TIME) -parallel $(SERVERS) -tags $(TAGS) -timeout 20m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory proof
 	@$(MAKE) --no-print-directory clients
 
@@ -100,7 +104,7 @@ clients/java/lib/.stamp: clients/java/pom.xml
 	@touch $@
 
 lint: $(GOLANGCI) ## Run the linters; the first time builds them
-	@$(GOLANGCI) run ./...
+	@GOFLAGS='$(GOFLAGS) $(NO_PROFILE)' $(GOLANGCI) run ./...
 
 # `go install` knows one name only, so into a folder of its own, then moved.
 $(GOLANGCI): | check-go
@@ -153,7 +157,7 @@ fuzz: check-go ## Run each fuzz target for FUZZTIME (30s), or those named by FUZ
 # MILLION=1 shows the gate a million tokens too, which takes some minutes more.
 BENCHTIME ?= 3s
 ROUNDS    ?= 6
-PLAIN      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags $(TAGS) -pgo=off
+PLAIN      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags $(TAGS) $(NO_PROFILE)
 
 bench: build bin/bench ## Compare with other gateways, and write docs/benchmarks.md; BENCHTIME, ROUNDS, MILLION=1
 	@$(PLAIN) -o bin/bench/caddy-nopgo ./cmd/caddy

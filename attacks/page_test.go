@@ -22,7 +22,8 @@ const pageIntro = `# Attacks
 For those who ask what has been tried. Below are 250 attacks that are known to have broken gateways and authorization servers, and what
 came of each. Those that name ` + "`TestAttacks`" + ` are run against a whole server on real ports, in every run of the tests. Around each of
 them these hold too: the backend saw no request beyond those that passed, no answer was a 5xx or showed the inside, the log holds neither a
-panic nor a token, and the next good request was served.
+panic nor a token, and the next good request was served. Where a result says "passed", the request had to pass, and what the backend
+received of it was looked at.
 
 This page is written by the tests, from what they saw: ` + "`go test ./attacks -update`" + `. A test fails where an attack has no place in it.
 

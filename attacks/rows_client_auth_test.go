@@ -24,18 +24,18 @@ func init() {
 	register(rows{
 		"CLIENT-AUTH-01": func(a *attack) {
 			for _, secret := range []string{machineSecret, "wrong"} {
-				a.form(tokenPath, machineID, machineSecret, own("client_id", machineID, "client_secret", secret)).oauthError(400, invalidRequest)
-				a.form(tokenPath, machineID, machineSecret, own("client_secret", secret)).oauthError(400, invalidRequest)
+				a.form(tokenPath, machineID, machineSecret, own("client_id", machineID, "client_secret", secret)).refusedByIssuer(400, invalidRequest)
+				a.form(tokenPath, machineID, machineSecret, own("client_secret", secret)).refusedByIssuer(400, invalidRequest)
 			}
 		},
 		"CLIENT-AUTH-03": func(a *attack) {
 			for _, other := range []string{appID, spaID, "nobody"} {
-				a.form(tokenPath, machineID, machineSecret, own("client_id", other)).oauthError(400, invalidRequest)
+				a.form(tokenPath, machineID, machineSecret, own("client_id", other)).refusedByIssuer(400, invalidRequest)
 			}
 		},
 		"CLIENT-AUTH-06": func(a *attack) {
 			fields := own("client_id", machineID, "client_secret", machineSecret) // which the log does not get either
-			got := a.request("GET", issuerURL+tokenPath+"?"+fields.Encode(), "", nil).oauthError(405, invalidRequest)
+			got := a.request("GET", issuerURL+tokenPath+"?"+fields.Encode(), "", nil).refusedByIssuer(405, invalidRequest)
 			if got.header.Get("Allow") != "POST" {
 				a.Errorf("Allow %q", got.header.Get("Allow"))
 			}
@@ -44,9 +44,9 @@ func init() {
 		// Nobody can be registered for private_key_jwt; but a client with a secret is
 		// nobody without it, however it pretends.
 		"CLIENT-AUTH-09": func(a *attack) {
-			a.form(tokenPath, "", "", own("client_id", machineID)).oauthError(401, invalidClient)
-			a.form(tokenPath, machineID, "wrong", own()).oauthError(401, invalidClient)
-			a.form(tokenPath, "", "", own()).oauthError(401, invalidClient)
+			a.form(tokenPath, "", "", own("client_id", machineID)).refusedByIssuer(401, invalidClient)
+			a.form(tokenPath, machineID, "wrong", own()).refusedByIssuer(401, invalidClient)
+			a.form(tokenPath, "", "", own()).refusedByIssuer(401, invalidClient)
 			for _, url := range []string{issuerURL + "/.well-known/oauth-authorization-server", rsaIssuerMetadata} {
 				if text := string(a.fetch(a.T, url)); strings.Contains(text, "_jwt") {
 					a.Errorf("a method is announced that there is not: %s", text)
@@ -83,10 +83,10 @@ func init() {
 			bodies := map[string]bool{}
 			for length := range len(machineSecret) {
 				address := fmt.Sprintf("127.0.18.%d", 1+length)
-				got := a.formFrom(address, tokenPath, machineID, machineSecret[:length], own()).oauthError(401, invalidClient)
+				got := a.formFrom(address, tokenPath, machineID, machineSecret[:length], own()).refusedByIssuer(401, invalidClient)
 				bodies[got.body] = true
 			}
-			if got := a.formFrom("127.0.18.200", tokenPath, "nobody", machineSecret, own()).oauthError(401, invalidClient); !bodies[got.body] || len(bodies) != 1 {
+			if got := a.formFrom("127.0.18.200", tokenPath, "nobody", machineSecret, own()).refusedByIssuer(401, invalidClient); !bodies[got.body] || len(bodies) != 1 {
 				a.Errorf("the answers differ: %v", bodies)
 			}
 		},
@@ -101,7 +101,7 @@ func init() {
 			if refused[401] > 20 || refused[401]+refused[429] != 100 {
 				a.Errorf("answers %v", refused)
 			}
-			a.formFrom("127.0.19.1", tokenPath, machineID, machineSecret, own()).oauthError(429, "temporarily_unavailable")
+			a.formFrom("127.0.19.1", tokenPath, machineID, machineSecret, own()).refusedByIssuer(429, "temporarily_unavailable")
 			if got := a.formFrom("127.0.19.2", tokenPath, machineID, machineSecret, own()); got.status != 200 {
 				a.Errorf("the client is locked out elsewhere: %s", got)
 			}
@@ -162,7 +162,8 @@ func (a *attack) asserted(assertion, client string) {
 	if client != "" {
 		fields.Set("client_id", client)
 	}
-	a.form(tokenPath, "", "", fields).oauthError(401, invalidClient)
+	a.form(tokenPath, "", "", fields).refusedByIssuer(401, invalidClient)
+	a.result("assertions are not supported")
 }
 
 // decode reads a JSON body.
@@ -179,12 +180,4 @@ func (got *answer) status405() {
 	if got.status != http.StatusMethodNotAllowed {
 		got.a.Errorf("%s", got)
 	}
-}
-
-// statusText begins a result: passed or refused, and the number.
-func statusText(status int) string {
-	if status/100 == 2 {
-		return fmt.Sprintf("answered: %d", status)
-	}
-	return fmt.Sprintf("refused: %d", status)
 }

@@ -1,6 +1,7 @@
 package attacks
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 
@@ -23,21 +24,17 @@ func init() {
 			}
 		},
 		"PATH-72": func(a *attack) {
-			ask := slices.Clone(asking("GET", "/v1/accounts"))
+			token := authorized(a.tokenRead())
+			ask := asking("GET", "/v1/accounts")
 			ask[2].value = "evil.test"
-			got := a.dialHTTP2().ask(append(ask, field{"host", "gw.test"}, authorized(a.tokenRead()))...)
-			if got.reset != nil || got.status == 400 {
-				got.notServed()
-				return
+			a.dialHTTP2().ask(append(ask, field{"host", "gw.test"}, token)...).notServed()
+			// Alone it is the name that the backend hears, and nothing else is.
+			seen := a.dialHTTP2().ask(append(ask, token)...).passed()
+			for line, name := range map[string]string{"Host: evil.test": "Host", "X-Forwarded-Host: evil.test": "X-Forwarded-Host"} {
+				if got := seen.lines(name); !slices.Equal(got, []string{line}) {
+					a.Errorf("the backend saw %q", got)
+				}
 			}
-			seen := got.passed()
-			if hosts := seen.lines("Host"); !slices.Equal(hosts, []string{"Host: evil.test"}) {
-				a.Errorf("the backend saw %q", hosts)
-			}
-			if hosts := seen.lines("X-Forwarded-Host"); !slices.Equal(hosts, []string{"X-Forwarded-Host: evil.test"}) {
-				a.Errorf("the backend saw %q", hosts)
-			}
-			a.result(":authority counts, everywhere")
 		},
 		"PATH-74": func(a *attack) {
 			for _, bad := range []field{
@@ -50,25 +47,24 @@ func init() {
 		},
 		"SMUGGLING-11": func(a *attack) {
 			token := authorized(a.mint(a.header(), a.claims("orders:write")))
-			for _, length := range []string{"0", "1"} {
-				c := a.dialHTTP2()
-				path := "/v1/orders?content-length=" + length
-				id := c.open(false, append(asking("POST", path), token, field{"content-length", length}, field{"x-aside", "1"})...)
-				c.wrote(c.framer.WriteData(id, true, []byte(behind)))
-				if got := c.answer(id); got.reset == nil || *got.reset != http2.ErrCodeProtocol {
-					a.Errorf("content-length %s and %d bytes: %v %s", length, len(behind), got.reset, got.answer)
-				}
-				a.eventually(a.T, "the log has the request", func() bool { return a.log.contains(path, a.logFrom) })
+			c := a.dialHTTP2()
+			const path = "/v1/orders?length=0"
+			id := c.open(false, append(asking("POST", path), token, field{"content-length", "0"}, field{"x-aside", "1"})...)
+			c.wrote(c.framer.WriteData(id, true, []byte(behind)))
+			// The request may have been answered before the bytes came that it must not have.
+			if got := c.answer(id); got.reset != nil && *got.reset != http2.ErrCodeProtocol || got.reset == nil && got.status != http.StatusOK {
+				a.Errorf("%v %s", got.reset, got.answer)
 			}
+			a.eventually(a.T, "the log has the request", func() bool { return a.log.contains(path, a.logFrom) })
 			for _, seen := range a.backend.asides() {
-				if seen.request.Method != "POST" || strings.Contains(seen.raw, "/v1/admin") || len(seen.body) > 1 {
+				if seen.request.Method != "POST" || strings.Contains(seen.raw, "/v1/admin") || seen.body != "" {
 					a.Errorf("the backend saw %q", seen.raw)
 				}
 			}
-			a.result("PROTOCOL_ERROR")
+			a.result("PROTOCOL_ERROR, or one request without a body")
 			// A GET with a body is one request to the backend, too.
-			c := a.dialHTTP2()
-			id := c.open(false, append(asking("GET", "/v1/accounts"), authorized(a.tokenRead()))...)
+			c = a.dialHTTP2()
+			id = c.open(false, append(asking("GET", "/v1/accounts"), authorized(a.tokenRead()))...)
 			c.wrote(c.framer.WriteData(id, true, []byte(behind)))
 			if seen := c.answer(id).passed(); seen.body != behind {
 				a.Errorf("the backend saw %q", seen.raw)

@@ -138,6 +138,7 @@ func (a *attack) identified(seen received) {
 			a.Errorf("the backend saw %q; wanted %s: %s", got, name, value)
 		}
 	}
+	a.result("the backend was told by us alone")
 }
 
 // anonymous wants the backend to have been told that nobody is known.
@@ -160,4 +161,5 @@ func (r received) without(a *attack, names ...string) {
 			a.Errorf("the backend saw %q", got)
 		}
 	}
+	a.result("removed")
 }

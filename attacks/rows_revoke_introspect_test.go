@@ -33,7 +33,7 @@ func init() {
 			if got := a.form("/oauth2/revoke", machineID, machineSecret, url.Values{"token": {refresh}, "token_type_hint": {"access_token"}}); got.status != http.StatusOK {
 				a.Fatalf("%s", got)
 			}
-			a.form(tokenPath, machineID, machineSecret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}).oauthError(400, invalidGrant)
+			a.form(tokenPath, machineID, machineSecret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}).refusedByIssuer(400, invalidGrant)
 		},
 		"REVOKE-INTROSPECT-04": func(a *attack) {
 			token := a.obtain("accounts:read")
@@ -41,11 +41,11 @@ func init() {
 				{"token": {token}}, {"token": {token}, "client_id": {machineID}}, {"token": {token}, "client_id": {"nobody"}},
 				{"token": {token}, "client_id": {machineID}, "client_secret": {"wrong"}},
 			} {
-				a.form("/oauth2/revoke", "", "", fields).oauthError(401, invalidClient)
+				a.form("/oauth2/revoke", "", "", fields).refusedByIssuer(401, invalidClient)
 			}
 			a.request("POST", issuerURL+"/oauth2/revoke", url.Values{"token": {token}}.Encode(), http.Header{
 				"Authorization": {"Bearer " + token}, "Content-Type": {"application/x-www-form-urlencoded"},
-			}).oauthError(401, invalidClient)
+			}).refusedByIssuer(401, invalidClient)
 			results := a.results
 			a.get("/v1/accounts", token).passed() // it lives
 			a.results = results
@@ -55,7 +55,7 @@ func init() {
 			for _, presented := range []string{token, a.tokenAdmin()} {
 				got := a.request("POST", issuerURL+"/oauth2/introspect", url.Values{"token": {token}}.Encode(), http.Header{
 					"Authorization": {"Bearer " + presented}, "Content-Type": {"application/x-www-form-urlencoded"},
-				}).oauthError(401, invalidClient)
+				}).refusedByIssuer(401, invalidClient)
 				if strings.Contains(got.body, "active") {
 					a.Errorf("it tells of the token: %s", got)
 				}

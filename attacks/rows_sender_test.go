@@ -2,6 +2,7 @@ package attacks
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/url"
 )
 
@@ -53,6 +54,9 @@ func (got *answer) refusedByIssuer(status int, code string) *answer {
 	}
 	if cache := got.header.Get("Cache-Control"); cache != "no-store" {
 		got.a.Errorf("Cache-Control %q", cache)
+	}
+	if got.status == http.StatusUnauthorized && got.header.Get("Www-Authenticate") == "" {
+		got.a.Errorf("a 401 without a challenge: %s", got)
 	}
 	got.a.result("refused: " + number(got.status) + " " + problem.Error)
 	return got

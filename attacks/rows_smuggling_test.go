@@ -62,6 +62,7 @@ func init() {
 			if seen := a.received(); len(seen) != 1 || seen[0].request.URL.Path != "/ws/quotes" {
 				a.Errorf("the backend saw %v", seen)
 			}
+			a.result("not upgraded: 426")
 			answers[1].refused(401, noCredentials)
 		},
 		// A route says nothing of WebSockets: what a GET needs, an upgrade needs, and

@@ -71,6 +71,7 @@ const (
 // policyFile is that of the corpus's line META-0, which says more methods only
 // where rows ask for them.
 const policyFile = `version: 1
+cors: {origins: ["https://app.test"], headers: [authorization]}
 scopes:
   accounts:read: {title: See accounts, risk: read}
   orders:write:  {title: Place orders, risk: trade}

@@ -178,7 +178,7 @@ func (x *examination) checkApp() {
 	case err == nil:
 		errs = append(errs, x.app.provisionEnvironments())
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		// checkPolicies says so, and without policies more can't be said.
+		x.checkPolicies() // says so, and without policies more can't be said
 	}
 	for _, err := range errs {
 		if err != nil && !errors.Is(err, fs.ErrPermission) {
@@ -218,7 +218,7 @@ func (x *examination) checkLogs() {
 		case !server.has("bearer_gate") && !server.has("bearer_issuer"):
 		case logs == nil:
 			x.find(x.inEarnest(), "access-log", x.file, "write log in the sites of gate and issuer",
-				"no access log at %s: nobody can tell afterwards who called what", strings.Join(server.Listen, " "))
+				"no access log at %s: nobody can tell afterwards who called what", server.name())
 		case logs.Credentials:
 			x.find(levelError, "log-credentials", x.at("log_credentials"), "remove it, and treat the tokens in the log as stolen",
 				"the access log shows Authorization and Cookie as they are")
@@ -263,6 +263,14 @@ func (x *examination) servers() (servers []*siteServer) {
 		}
 	}
 	return servers
+}
+
+// name is the first address of the server, by which people know it.
+func (s *siteServer) name() string {
+	if len(s.Listen) == 0 {
+		return "a server without an address"
+	}
+	return s.Listen[0]
 }
 
 // has reports whether a handler stands anywhere in the server.

@@ -87,10 +87,8 @@ func (r *siteRoute) host() string {
 func (x *examination) checkGates() {
 	var walk siteWalk
 	for _, server := range x.servers() {
-		walk.site = ""
-		if len(server.Listen) > 0 { // a site without a name has its port in the address
-			walk.site = server.Listen[0][strings.LastIndex(server.Listen[0], ":")+1:]
-		}
+		// A site without a host has its port in the address.
+		walk.site = server.name()[strings.LastIndex(server.name(), ":")+1:]
 		walk.routes(server.Routes, notGated)
 	}
 	behind := map[string]bool{} // a gate
@@ -177,7 +175,7 @@ func (x *examination) checkServers() {
 		if x.behindTLS() && server.plain(x.config.Apps.HTTP.HTTPPort) && server.TrustedProxies == nil {
 			x.find(levelWarning, "trusted-proxies", x.file, "in the global options: servers { trusted_proxies static <its network>; trusted_proxies_strict }",
 				"%s is plain HTTP and the public URLs are https://, so a proxy stands in front: all clients have its address, which throttling and allow-lists go by",
-				strings.Join(server.Listen, " "))
+				server.name())
 		}
 	}
 	if concerned && x.config.Apps.HTTP.GracePeriod != nil {
@@ -242,7 +240,7 @@ func (x *examination) checkHealthDetail() {
 	for _, server := range x.servers() {
 		if hasDetail(server.Routes) && !server.local() {
 			x.find(levelWarning, "health-detail", x.at("detail"), "have bearer_health with detail on a site that only operators reach, and without it here",
-				"/readyz?verbose at %s names files and policies to whoever asks", strings.Join(server.Listen, " "))
+				"/readyz?verbose at %s names files and policies to whoever asks", server.name())
 		}
 	}
 }

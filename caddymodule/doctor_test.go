@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,6 +96,15 @@ func seenIn(found []diagnosis, source string) (all []string) {
 func TestDoctorFindsNothingInASoundSetup(t *testing.T) {
 	if found := examineText(t, strings.ReplaceAll(soundSites, "DIR", t.TempDir())); len(found) > 0 {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// A policy that can't be read hides what else is wrong, so it is told of whatever
+// was asked for.
+func TestDoctorTellsOfAMissingPolicyInAnyGroup(t *testing.T) {
+	source := strings.ReplaceAll(replaced(t, soundSites, "../examples/quickstart/policy.yaml", "nowhere.yaml"), "DIR", t.TempDir())
+	if seen := seenIn(examineText(t, source, "config"), source); !slices.Equal(seen, []string{"error policy at policy trading nowhere.yaml"}) {
+		t.Errorf("found %q", seen)
 	}
 }
 
@@ -256,6 +266,10 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 			spoil: func() { must(t, os.Chmod(s.path("bearer.db"), 0o644)) }, mend: func() { must(t, os.Chmod(s.path("bearer.db"), 0o600)) }},
 		{name: "folder open to others", want: "error folder",
 			spoil: func() { must(t, os.Chmod(s.dir, 0o777)) }, mend: func() { must(t, os.Chmod(s.dir, 0o700)) }},
+		{name: "schema of a newer program", want: "error schema",
+			spoil: func() { s.sql("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)") }, mend: func() { s.sql("DELETE FROM goose_db_version WHERE version_id = 999") }},
+		{name: "schema of an older program", want: "note schema",
+			spoil: func() { s.sql("UPDATE goose_db_version SET is_applied = 0 WHERE version_id > 7") }, mend: func() { s.sql("UPDATE goose_db_version SET is_applied = 1") }},
 		{name: "disk nearly full", want: "warning disk-space",
 			machine: func(m *machine) {
 				m.disk = func(string) (diskFacts, error) { return diskFacts{free: 1 << 20, known: true}, nil }
@@ -295,6 +309,16 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 			test.mend()
 		}
 	}
+}
+
+// sql changes the database of a server that was stopped.
+func (s *server) sql(query string) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", s.path("bearer.db"))
+	must(s.t, err)
+	_, err = db.ExecContext(s.t.Context(), query)
+	must(s.t, err)
+	must(s.t, db.Close())
 }
 
 // secrets are the lines of the files that nobody may see, as far as they are there.

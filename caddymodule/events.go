@@ -22,6 +22,11 @@ const (
 	eventStoreAvailable   = "bearer_store_available"
 )
 
+// eventNames are all of them.
+var eventNames = []string{
+	eventRevoked, eventReuse, eventPolicyLoaded, eventPolicyRejected, eventKeyRotated, eventStoreUnavailable, eventStoreAvailable,
+}
+
 // eventsWaiting is how many events may wait for handlers. Those that come when so many
 // do are dropped and counted: who brings an event about never waits for a handler.
 const eventsWaiting = 1000

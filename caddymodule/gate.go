@@ -57,6 +57,9 @@ type Gate struct {
 	environment store.Environment
 	seen        *seen
 	gate        *gate.Gate
+	debug       bool // requests that are let through get a line
+	logsAccess  bool // the server has an access log
+	refusals    refusalLog
 }
 
 // IdentityHeaders names the headers that a gate sets on every request that it
@@ -101,6 +104,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	world := app.runtime.worlds[name]
 	authority := world.authority
 	g.seen = world.seen
+	g.debug, g.logsAccess = g.log.Core().Enabled(zap.DebugLevel), hasAccessLog(ctx)
 	headers := IdentityHeaders{}
 	if g.IdentityHeaders != nil {
 		headers = *g.IdentityHeaders
@@ -117,7 +121,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		Limits:       limits,
 		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, ClientIP: clientIP, RequestID: requestID,
 		Allowed: g.allowed, Hold: app.runtime.hold,
-		Counts: g.seen.decisions, Took: g.seen.tookFor,
+		Counts: g.seen.decisions, Took: g.seen.tookFor, Streams: g.logStream,
 	})
 	if err != nil {
 		return err
@@ -163,11 +167,20 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	hidden := gate.CarriesSecret(r)
-	if hidden {
-		hideFromAccessLog(r)
-		defer g.logHidden(r, time.Now(), r.URL.Path)
+	if !gate.CarriesSecret(r) {
+		return g.serve(w, r, next, false)
 	}
+	hideFromAccessLog(r)
+	defer g.logHidden(r, time.Now(), r.URL.Path)
+	if err := g.serve(w, r, next, true); err != nil {
+		answerError(w, g.log, err)
+	}
+	return nil
+}
+
+// serve decides and hands on. Refusals are left to the operator's error routes, if
+// there are any and the request is not hidden from Caddy's logs.
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, hidden bool) error {
 	if !g.runtime.ready.Load() {
 		g.seen.decisions.Refuse(notReady)
 		w.Header().Set("Retry-After", "1")
@@ -180,12 +193,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	if !hidden && gate.MisplacesSecret(r) {
+		hidden = true
 		hideFromAccessLog(r)
 		defer g.logHidden(r, time.Now(), r.URL.Path)
 	}
-	g.logRefusal(r, refusal)
-	g.recordRefusal(r, refusal)
-	if handlesErrors(r) {
+	g.refused(r, refusal)
+	if !hidden && handlesErrors(r) {
 		refusal.SetHeaders(w.Header())
 		return caddyhttp.Error(refusal.Status, refusal)
 	}
@@ -202,38 +215,43 @@ var notReady = &gate.Refusal{Status: http.StatusServiceUnavailable, Reason: "not
 func (g *Gate) allowed(r *http.Request, d gate.Decision) {
 	repl := replacer(r)
 	repl.Set("http.auth.bearer.route", d.Route.ID)
-	if d.Lease == nil {
-		return
+	if d.Lease != nil {
+		repl.Set("http.auth.user.id", d.Lease.Subject)
+		repl.Set("http.auth.user.client", d.Lease.Client)
+		repl.Set("http.auth.user.token_id", d.Lease.ID)
 	}
-	repl.Set("http.auth.user.id", d.Lease.Subject)
-	repl.Set("http.auth.user.client", d.Lease.Client)
-	repl.Set("http.auth.user.token_id", d.Lease.ID)
+	if who := g.watchers(r); g.debug || who.any() {
+		v := g.verdict(gate.Allow, d.Reason, d.Route, d.Lease)
+		who.tell(v)
+		g.logAllowed(r, v)
+	}
 }
 
-// logRefusal says for operators why a request was refused, in words that come
-// from a closed set.
-func (g *Gate) logRefusal(r *http.Request, refusal *gate.Refusal) {
-	entry := g.log.Check(zap.DebugLevel, "refused")
-	if entry == nil {
-		return
-	}
-	route := ""
-	if refusal.Route != nil {
-		route = refusal.Route.ID
-	}
-	entry.Write(zap.Int("status", refusal.Status), zap.String("code", refusal.Code), zap.String("reason", refusal.Reason),
-		zap.String("route", route), zap.String("client_ip", clientIP(r)), zap.String("request_id", requestID(r)))
+// refused tells everybody who wants to know that a request was refused.
+func (g *Gate) refused(r *http.Request, refusal *gate.Refusal) {
+	v := g.verdict(refusal.Decision(), refusal.Reason, refusal.Route, refusal.Lease)
+	repl := replacer(r)
+	repl.Set("http.auth.bearer.route", v.route)
+	repl.Set("http.auth.bearer.decision", v.decision)
+	repl.Set("http.auth.bearer.reason", v.reason)
+	g.watchers(r).tell(v)
+	g.logRefusal(r, refusal, v)
+	g.recordRefusal(r, refusal)
 }
 
 // logHidden is our line for a request that Caddy's access log must not show. It
 // is written when the request is over, and so is that of a stream.
 func (g *Gate) logHidden(r *http.Request, begin time.Time, path string) {
 	repl := replacer(r)
-	user, _ := repl.GetString("http.auth.user.id")
-	client, _ := repl.GetString("http.auth.user.client")
+	known := func(name string) string {
+		value, _ := repl.GetString("http.auth." + name)
+		return value
+	}
 	g.log.Info("handled request with a credential outside Authorization",
 		zap.String("method", r.Method), zap.String("path", path), zap.String("client_ip", clientIP(r)),
-		zap.String("user_id", user), zap.String("client", client),
+		zap.String("user_id", known("user.id")), zap.String("client", known("user.client")), zap.String("token_id", known("user.token_id")),
+		zap.String("route", known("bearer.route")),
+		zap.String("decision", cmp.Or(known("bearer.decision"), gate.Allow)), zap.String("reason", known("bearer.reason")),
 		zap.Duration("duration", time.Since(begin)), zap.String("request_id", requestID(r)))
 }
 

@@ -289,7 +289,7 @@ func TestNotAliveWhenNothingCanBeCut(t *testing.T) {
 	before := w.app.runtime.health.stuckAfter
 	w.app.runtime.health.stuckAfter = time.Second
 	t.Cleanup(func() { w.app.runtime.health.stuckAfter = before })
-	hung := &hangingRider{release: make(chan struct{})}
+	hung := newHangingRider()
 	var ride token.Ride
 	w.authority().Join(&ride, hung, nil)
 	awaitLiveness(t, 503, isStuck)
@@ -311,10 +311,21 @@ func awaitLiveness(t *testing.T, status int, word string) {
 	}
 }
 
-// hangingRider is a bug: a rider that never answers.
-type hangingRider struct{ release chan struct{} }
+// hangingRider is a bug: a rider that does not answer a sweep until it is released.
+type hangingRider struct{ asked, release chan struct{} }
 
-func (r *hangingRider) Permitted() bool { <-r.release; return true }
+func newHangingRider() *hangingRider {
+	return &hangingRider{asked: make(chan struct{}, 1), release: make(chan struct{})}
+}
+
+func (r *hangingRider) Permitted() bool {
+	select {
+	case r.asked <- struct{}{}:
+	default:
+	}
+	<-r.release
+	return true
+}
 func (*hangingRider) Streaming() bool   { return true }
 func (*hangingRider) Cut(token.Cause)   {}
 

@@ -91,7 +91,7 @@ func newRuntime(key, path string) *runtime {
 	rt.policies.routes = map[string]*routeSlot{}
 	for _, env := range []store.Environment{store.Production, store.Sandbox} {
 		rt.worlds[env] = &world{
-			authority: token.NewAuthority(env, time.Now),
+			authority: token.NewAuthority(env, nil),
 			throttle:  issuer.NewThrottle(time.Now()),
 			seen:      newSeen(),
 		}

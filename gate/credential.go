@@ -61,7 +61,10 @@ func withSubprotocol(raw string, f *flaw, offers []string) (string, *flaw) {
 // bearer returns the token of an Authorization header. That it is well formed
 // is found out later, and only if it is not good (see Gate.prove).
 func bearer(value string) (raw string, f *flaw) {
-	const scheme = "bearer"
+	const scheme, usual = "bearer", "Bearer "
+	if len(value) > len(usual) && value[:len(usual)] == usual {
+		return value[len(usual):], nil
+	}
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		if value == "" {
 			return "", flawNone
@@ -149,9 +152,9 @@ func isTokenField(field string) bool {
 }
 
 // stripQuery removes access_token from the query. The URL is replaced, because
-// copies of the request share it.
+// copies of the request share it. RequestURI goes with it: a proxy would log that.
 func stripQuery(r *http.Request) {
-	if !inQuery(r.URL.RawQuery) {
+	if _, query, _ := strings.Cut(r.RequestURI, "?"); !inQuery(r.URL.RawQuery) && !inQuery(query) {
 		return
 	}
 	var kept []string
@@ -163,5 +166,5 @@ func stripQuery(r *http.Request) {
 	}
 	clone := *r.URL
 	clone.RawQuery = strings.Join(kept, "&")
-	r.URL = &clone
+	r.URL, r.RequestURI = &clone, clone.RequestURI()
 }

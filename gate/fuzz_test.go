@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"net/url"
 	"path"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
 )
 
 // attackTargets are the request targets of the attack corpus (areas path and
@@ -103,7 +106,7 @@ func FuzzSanitize(f *testing.F) {
 		"Remote-User: root", "REMOTE_USER: root", "X-Client-Cert: x", "X-SSL-Client-Verify: SUCCESS", "X-Forwarded-Client-Cert: x", "X_Forwarded_For: ::1",
 		"Keep-Alive: 1\r\nTE: trailers\r\nProxy-Connection: x", "Upgrade: foo\r\nConnection: upgrade", "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA",
 		"Upgrade: websocket\r\nUpgrade: h2c\r\nConnection: upgrade", "X-Original-URL: /v1/admin", "X-Rewrite-URL: /v1/admin", "X-HTTP-Method: PUT", "X-Method-Override: PATCH",
-		"Forwarded: for=1", "X-Real-IP: 1", "True_Client_IP: 1", "Transfer-Encoding: chunked\r\nTrailer: X-Auth-Subject",
+		"Forwarded: for=1", "X-Real-IP: 1", "True_Client_IP: 1", "Transfer-Encoding: chunked\r\nTrailer: X-Auth-Subject", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nTrailer: X-Other",
 	} {
 		f.Add(lines, "X-Auth-Subject: root\r\n")
 	}
@@ -123,9 +126,9 @@ func FuzzSanitize(f *testing.F) {
 				t.Errorf("%q: header %q is left", lines, name)
 			}
 		}
-		r = r.WithContext(t.Context()) // as next gets it: net/http adds trailers that were not announced to the first one alone
-		if _, err := io.Copy(io.Discard, r.Body); err == nil {
-			for name := range r.Trailer {
+		next := r.WithContext(t.Context()) // a copy is handed on, and has no trailers that were not announced
+		if _, err := io.Copy(io.Discard, next.Body); err == nil {
+			for name := range next.Trailer {
 				if ours(name) {
 					t.Errorf("%q: trailer %q is left", trailer, name)
 				}
@@ -165,4 +168,42 @@ func ours(name string) bool {
 		return true
 	}
 	return strings.HasPrefix(name, "x-auth-") || strings.HasPrefix(name, "x-ssl-client-")
+}
+
+// FuzzCORS: whatever a page says it is, an answer names an origin that the policy
+// lists, and the one that asked, or none.
+func FuzzCORS(f *testing.F) {
+	for _, origin := range []string{
+		appOrigin, deskOrigin, evilOrigin, "null", "", "*", "https://app.test.evil.test", "https://evil.test/https://app.test", "https://APP.test", "https://app.test:443",
+		"http://app.test", "https://app.test ", "https://app.test, https://evil.test", "https://app.test\x00", "https://app.test\r\nX: 1",
+	} {
+		f.Add(origin, "GET", "/accounts")
+		f.Add(origin, "DELETE", "/accounts")
+		f.Add(origin, "get", "/desk")
+	}
+	p := loadPolicy(f, corsPolicy)
+	g := &Gate{policy: func() *policy.Policy { return p }}
+	f.Fuzz(func(t *testing.T, origin, method, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return
+		}
+		r := &http.Request{Method: http.MethodOptions, URL: u, RequestURI: target, Header: http.Header{
+			"Origin": {origin}, "Access-Control-Request-Method": {method},
+		}}
+		rec := httptest.NewRecorder()
+		answered, refusal := g.preflight(rec, r)
+		allowed := origin == appOrigin || origin == deskOrigin
+		if answered && (refusal != nil || !allowed || rec.Code != http.StatusNoContent) {
+			t.Errorf("%q, %q, %q: answered with %d, %v", origin, method, target, rec.Code, refusal)
+		}
+		upstream := http.Header{"Access-Control-Allow-Origin": {"*", evilOrigin}, "Access-Control-Allow-Credentials": {"true"}}
+		setCORS(upstream, p.CORSOf(method, u.Path), originOf(r))
+		for _, h := range []http.Header{rec.Header(), upstream} {
+			named := h["Access-Control-Allow-Origin"]
+			if len(named) > 1 || len(named) == 1 && (named[0] != origin || !allowed) || h["Access-Control-Allow-Credentials"] != nil {
+				t.Errorf("%q may: %v", origin, h)
+			}
+		}
+	})
 }

@@ -100,14 +100,20 @@ func (g *Gate) forward(r *http.Request, d *Decision, values *[identityHeaders]st
 // the request, because handlers behind us may change them in place.
 func (id *identity) identify(h http.Header, lease *token.Lease, values *[identityHeaders]string) {
 	if lease != nil {
-		values[0] = encode(lease.Subject)
-		values[1] = encode(lease.Client)
-		values[2], values[3] = encodeLists(lease.Accounts, lease.Scopes)
+		s := lease.Spelled(spell)
+		values[0], values[1], values[2], values[3] = s.Subject, s.Client, s.Accounts, s.Scopes
 	}
 	values[4] = id.environment
 	for i, name := range id.names {
 		h[name] = values[i : i+1 : i+1]
 	}
+}
+
+// spell writes facts as headers have them.
+func spell(f *token.Facts) *token.Spelling {
+	s := &token.Spelling{Subject: encode(f.Subject), Client: encode(f.Client)}
+	s.Accounts, s.Scopes = string(appendList(nil, f.Accounts)), string(appendList(nil, f.Scopes))
+	return s
 }
 
 // encode returns s as one visible ASCII word: percent-encoded UTF-8 where it
@@ -117,15 +123,6 @@ func encode(s string) string {
 		return s
 	}
 	return string(appendEncoded(nil, s))
-}
-
-// encodeLists encodes two lists, each with single blanks between its items. The
-// results are parts of one string: an allocation less.
-func encodeLists(a, b []string) (string, string) {
-	var space [512]byte
-	first := appendList(space[:0], a)
-	both := string(appendList(first, b))
-	return both[:len(first)], both[len(first):]
 }
 
 func appendList(dst []byte, items []string) []byte {

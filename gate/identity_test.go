@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/token"
@@ -71,11 +70,12 @@ func TestEncode(t *testing.T) {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
-	if a, b := encodeLists([]string{"a b", "c", "d%"}, []string{"e"}); a != "a%20b c d%25" || b != "e" {
-		t.Errorf("lists %q, %q", a, b)
+	s := spell(&token.Facts{Subject: "a b", Client: "c", Accounts: []string{"a b", "c", "d%"}, Scopes: []string{"e"}})
+	if want := (token.Spelling{Subject: "a%20b", Client: "c", Accounts: "a%20b c d%25", Scopes: "e"}); *s != want {
+		t.Errorf("%+v, want %+v", *s, want)
 	}
-	if a, b := encodeLists(nil, nil); a != "" || b != "" {
-		t.Errorf("lists %q, %q", a, b)
+	if s := spell(&token.Facts{}); *s != (token.Spelling{}) {
+		t.Errorf("of nothing: %+v", *s)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestIdentityHeaderNames(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	authority := token.NewAuthority("sandbox", time.Now)
+	authority := token.NewAuthority("sandbox", nil)
 	rules := func() *policy.Policy { return nil }
 	for name, o := range map[string]Options{
 		"nothing":         {},

@@ -120,6 +120,13 @@ func clean(path string, encoded bool) bool {
 	}
 	dots, wide := 0, false
 	for i := 1; i < len(path); i++ {
+		if plain[path[i]] {
+			for i++; i < len(path) && plain[path[i]]; i++ {
+			}
+			if dots = -1; i == len(path) {
+				break
+			}
+		}
 		c := path[i]
 		if c == '%' && encoded {
 			var ok bool

@@ -242,3 +242,25 @@ func TestLimitsOfNoSense(t *testing.T) {
 		}
 	}
 }
+
+// The body of a WebSocket over HTTP/2 is what the client says, for hours.
+func TestWebSocketsHaveNoBody(t *testing.T) {
+	s, err := newSizes(Limits{Body: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, "https://gw.test/ws", io.NopCloser(strings.NewReader("frames")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ProtoMajor, r.ContentLength = 2, -1
+	r.Header.Set(":protocol", "websocket")
+	out := &response{upgrade: upgradeOf(r)}
+	if out.upgrade != overStream || s.judge(r) != nil {
+		t.Fatalf("upgrade %d, %v", out.upgrade, s.judge(r))
+	}
+	s.bound(r, out)
+	if got, err := io.ReadAll(r.Body); err != nil || string(got) != "frames" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -51,6 +51,7 @@ func FuzzReadForm(f *testing.F) {
 			return // net/http drops the pair
 		}
 		r := ask()
+		r.URL.RawQuery = "" // net/http would complain of a semicolon there, which separates for us
 		if err := r.ParseForm(); err != nil {
 			t.Fatalf("%q %q: %v", contentType, body, err)
 		}

@@ -73,8 +73,12 @@ type Authority struct {
 
 // NewAuthority returns an Authority that knows nothing yet: Configure and Open
 // come before its first use. Only Apply may come earlier. A clock that is set
-// back while the Authority lives does not set back Now.
+// back while the Authority lives does not set back Now. Without now it is the
+// system's.
 func NewAuthority(env store.Environment, now func() time.Time) *Authority {
+	if now == nil {
+		return newAuthority(env, systemClock())
+	}
 	return newAuthority(env, steady(now))
 }
 

@@ -128,13 +128,17 @@ func (n *node) revoke(t testing.TB, kind store.Kind, target string) {
 	}
 }
 
+// leaseOf is a lease that shares nothing.
+func leaseOf(raw string, facts Facts, now time.Time) *Lease {
+	return newLease(raw, facts, newCommon(&facts), now)
+}
+
 func (n *node) loseCache() {
 	cache := n.settings.Load().cache
 	cache.leases.Wait()
 	cache.leases.Clear()
-	for i := range cache.latest {
-		cache.latest[i].Store(nil)
-	}
+	clear(cache.latest[:])
+	cache.near.clear()
 }
 
 func TestRevokedTokenIsDeadWhenRevokeReturns(t *testing.T) {
@@ -215,13 +219,14 @@ func TestCacheKeyCollisionGivesNoForeignIdentity(t *testing.T) {
 	}
 	defer c.close()
 	tail := strings.Repeat("x", keyBytes)
-	c.put(newLease("alice."+tail, Facts{Subject: "alice"}, noon))
+	c.put(leaseOf("alice."+tail, Facts{Subject: "alice"}, noon))
 	c.leases.Wait()
-	for range 2 { // from ristretto, and from the table before it
+	for _, lose := range []func(){func() { clear(c.latest[:]) }, c.near.clear, func() {}} { // each table, then ristretto
+		c.near.put(c.get("alice."+tail), printOf(tail))
 		if lease := c.get("mallory." + tail); lease != nil {
 			t.Errorf("got the lease of %s", lease.Subject)
 		}
-		clear(c.latest[:])
+		lose()
 	}
 	if lease := c.get("alice." + tail); lease == nil || lease.Subject != "alice" {
 		t.Error("the right token misses")

@@ -2,6 +2,8 @@ package token
 
 import (
 	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
@@ -19,12 +21,15 @@ const leaseOverhead = 512
 // as it likes (ristretto does all three under load): no one takes a value in it
 // for a verdict.
 //
-// Before it lies a small table of the leases that were asked for last, one per
-// slot: a hit there needs no hash, no lock and no bookkeeping, which halves the
-// price of a token that is used all the time.
+// Ristretto keeps the bound and chooses what goes. Before it lie two tables: the
+// leases that were asked for last, one per slot, which a token of which ristretto
+// wants to know nothing is found in too; and a wider one with what ristretto holds.
+// A hit there needs no hash, no lock and no bookkeeping.
 type cache struct {
 	latest [latestSlots]atomic.Pointer[Lease]
+	near   near
 	leases *ristretto.Cache[string, *Lease]
+	shared shared
 }
 
 // latestSlots is a power of two. The table holds some megabytes at most.
@@ -33,27 +38,26 @@ const (
 	latestSlots = 1 << latestBits
 )
 
-// slot is where a token belongs in the table. Its last bytes are random; the
-// multiplication spreads what their alphabet leaves out.
-func slot(raw string) uint64 {
-	const golden = 0x9e3779b97f4a7c15
-	tail := raw[len(raw)-8:]
-	word := uint64(tail[0]) | uint64(tail[1])<<8 | uint64(tail[2])<<16 | uint64(tail[3])<<24 |
-		uint64(tail[4])<<32 | uint64(tail[5])<<40 | uint64(tail[6])<<48 | uint64(tail[7])<<56
-	return word * golden >> (64 - latestBits)
-}
+// slot is where a token belongs in the table of the latest.
+func slot(print uint64) uint64 { return print >> (64 - latestBits) }
+
+// typicalLease is what a token of ours counts for in the cache, in bytes.
+const typicalLease = 1280
 
 func newCache(bytes int64) (*cache, error) {
-	leases, err := ristretto.NewCache(&ristretto.Config[string, *Lease]{
+	c := &cache{near: newNear(bytes / typicalLease), shared: shared{seed: maphash.MakeSeed()}}
+	var err error
+	c.leases, err = ristretto.NewCache(&ristretto.Config[string, *Lease]{
 		NumCounters:        max(bytes/1024*10, 1000),
 		MaxCost:            bytes,
 		BufferItems:        64,
 		IgnoreInternalCost: true,
+		OnEvict:            func(item *ristretto.Item[*Lease]) { c.near.forget(item.Value) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("token cache of %d bytes: %w", bytes, err)
 	}
-	return &cache{leases: leases}, nil
+	return c, nil
 }
 
 // get returns the lease of exactly this token. Who reaches the comparison has
@@ -62,25 +66,38 @@ func (c *cache) get(raw string) *Lease {
 	if len(raw) < keyBytes {
 		return nil
 	}
-	latest := &c.latest[slot(raw)]
-	if lease := latest.Load(); lease != nil && lease.raw == raw {
+	print := printOf(raw)
+	if lease := c.latest[slot(print)].Load(); lease != nil && lease.raw == raw {
 		return lease
 	}
-	lease, found := c.leases.Get(raw[len(raw)-keyBytes:])
+	if lease := c.near.get(raw, print); lease != nil {
+		if rand.Uint32()%told == 0 { //nolint:gosec // G404: chance enough for counting
+			c.leases.Get(keyOf(raw)) // or it would take the token for one that nobody asks for
+		}
+		return lease
+	}
+	lease, found := c.leases.Get(keyOf(raw))
 	if !found || lease.raw != raw {
 		return nil
 	}
-	latest.Store(lease)
+	c.latest[slot(print)].Store(lease)
+	c.near.put(lease, print)
 	return lease
 }
+
+// told is how many hits in the near table ristretto is told of one of.
+const told = 64
+
+func keyOf(raw string) string { return raw[len(raw)-keyBytes:] }
 
 // put has no time to live: a lease knows its age, and a cache that looks at the
 // clock costs each hit as much as the look-up itself. What has expired is evicted
 // like anything else that is not asked for.
 func (c *cache) put(lease *Lease) {
-	key := lease.raw[len(lease.raw)-keyBytes:]
-	c.latest[slot(lease.raw)].Store(lease)
-	c.leases.Set(key, lease, int64(len(lease.raw)+leaseOverhead))
+	print := printOf(lease.raw)
+	c.latest[slot(print)].Store(lease)
+	c.near.replace(lease, print)
+	c.leases.Set(keyOf(lease.raw), lease, int64(len(lease.raw)+leaseOverhead))
 }
 
 func (c *cache) close() { c.leases.Close() }

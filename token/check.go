@@ -119,7 +119,7 @@ func (a *Authority) prove(raw string, from *bucket) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		lease := newLease(raw, facts, a.Now())
+		lease := newLease(raw, facts, q.settings.cache.shared.of(&facts), a.Now())
 		if a.beforeFill != nil {
 			a.beforeFill()
 		}

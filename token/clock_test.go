@@ -54,8 +54,33 @@ func TestSteadyClockIsNeverSetBack(t *testing.T) {
 	}
 }
 
+// By the monotonic clock alone time passes exactly, and a wall clock that jumps
+// ahead is seen a millisecond of it later.
+func TestSteadyClockAtAGlance(t *testing.T) {
+	h := &hands{wall: noon, elapsed: time.Hour}
+	clock := newSteadyClock(h.read)
+	clock.run = func() time.Duration { _, elapsed := h.read(); return elapsed }
+	clock.look()
+	for _, step := range []struct {
+		what          string
+		elapsed, wall time.Duration
+		now           time.Duration // since noon
+	}{
+		{"both go on", glance / 2, glance / 2, glance / 2},
+		{"jumps ahead: not seen yet", glance / 4, time.Hour, glance * 3 / 4},
+		{"seen", glance / 4, glance / 4, time.Hour + glance*3/4},
+		{"set back", glance / 2, -2 * time.Hour, time.Hour + glance*5/4},
+		{"still so", glance, glance, time.Hour + glance*9/4},
+	} {
+		h.move(step.elapsed, step.wall)
+		if now := clock.now(); !now.Equal(noon.Add(step.now)) {
+			t.Errorf("%s: %s, want %s", step.what, now.Sub(noon), step.now)
+		}
+	}
+}
+
 func TestSteadyClockGoesByTheSystemsOne(t *testing.T) {
-	clock := steady(time.Now)
+	clock := systemClock()
 	before := time.Now().Round(0)
 	now, behind := clock.look()
 	if after := time.Now().Round(0); now.Before(before) || now.After(after.Add(time.Second)) || behind > time.Second {

@@ -194,6 +194,7 @@ func TestTokensRefusedByTheirFormAreNoWork(t *testing.T) {
 // A dead token that somebody goes on presenting costs one look-up in a minute.
 func TestReplayOfADeadTokenIsCheap(t *testing.T) {
 	n := openNode(t)
+	n.failures.sleep = func(time.Duration) {}
 	raw, hash := n.Keyring().NewOpaque(store.Personal)
 	standing := n.grant(t, store.Token{
 		Environment: store.Sandbox, ID: NewID(), Hash: hash, Class: store.Personal, KeyID: n.Keyring().KeyID(), Created: n.Now(),

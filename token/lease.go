@@ -9,46 +9,43 @@ import (
 )
 
 // Facts are what a token says, proven by its signature or its row in the store.
+//
+// The order is that of use: see Lease.
 type Facts struct {
-	ID       string // jti, or the id of the row
-	Class    string // "access" for a signed token, else the store's class
-	Grant    string
-	Subject  string // the principal
-	Client   string
-	Scopes   []string // as granted, not expanded
 	Accounts []string
+	Personal *Personal // limits of an opaque token; nil for a signed one
+	Class    string    // "access" for a signed token, else the store's class
+	Scopes   []string  // as granted, not expanded
+	Subject  string    // the principal
+	Client   string
+	ID       string // jti, or the id of the row
+	Grant    string
 	KeyID    string // the signing key; empty for an opaque token
 	Epoch    int64
 	Rights   int64
 	Issued   time.Time
 	Expires  time.Time // zero: never
-	Personal *Personal // limits of an opaque token; nil for a signed one
 }
 
 // Lease is the liveness of one token: its facts, and when it was last found
 // alive. It is shared by all requests that present the same token.
+//
+// What each request reads comes first, and so lies in one cache line.
 type Lease struct {
-	Facts
-
 	raw string
 
 	// In microseconds since 1970, 0 for never: integers compare at once.
 	endsAt  atomic.Int64 // as Facts.Expires, or earlier: see Authority.renewFacts
 	staleAt int64        // when the facts must be looked up again
 
-	renewed atomic.Int64 // the rights that renewFacts last looked it up by
-
 	// generation of the revocation set that last found the token alive.
 	generation atomic.Uint64
-	granted    atomic.Pointer[grantedScopes]
+	common     *common
 
-	used atomic.Int64 // minute since 1970 in which UseIsNews last said so
-}
+	renewed atomic.Int64 // the rights that renewFacts last looked it up by
+	used    atomic.Int64 // minute since 1970 in which UseIsNews last said so
 
-// grantedScopes remembers the token's scopes as bits of one policy.
-type grantedScopes struct {
-	policy *policy.Policy
-	set    policy.Set
+	Facts
 }
 
 // Verdict says whether a lease is good, and if not, why.
@@ -71,8 +68,8 @@ func (v Verdict) String() string {
 	return [...]string{"live", "expired", "revoked", "rights_changed", "stale"}[v]
 }
 
-func newLease(raw string, facts Facts, now time.Time) *Lease {
-	l := &Lease{Facts: facts, raw: raw}
+func newLease(raw string, facts Facts, c *common, now time.Time) *Lease {
+	l := &Lease{Facts: facts, common: c, raw: raw}
 	if facts.Class != ClassAccess {
 		l.staleAt = now.Add(opaqueFactsLife).UnixMicro()
 	}
@@ -102,17 +99,6 @@ func (l *Lease) stale(at int64) bool { return l.staleAt != 0 && at >= l.staleAt 
 // one cannot change: its client must renew it.)
 func (l *Lease) Renewable(v Verdict) bool {
 	return v == Stale || v == RightsChanged && l.Class != ClassAccess
-}
-
-// Granted returns the token's scopes as a set of p. The last policy asked for
-// is remembered, so that the gates' usual case costs one comparison.
-func (l *Lease) Granted(p *policy.Policy) policy.Set {
-	if memo := l.granted.Load(); memo != nil && memo.policy == p {
-		return memo.set
-	}
-	memo := &grantedScopes{policy: p, set: p.Set(l.Scopes)}
-	l.granted.Store(memo)
-	return memo.set
 }
 
 // Entitlement cuts a grant to what its parties may do now: what a token made

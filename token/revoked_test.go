@@ -46,7 +46,7 @@ func TestWhatARevocationKills(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := newRevocations(noon)
-			lease := newLease("raw", accessFacts(7, 3), noon)
+			lease := leaseOf("raw", accessFacts(7, 3), noon)
 			if got := set.judge(lease); got != Live {
 				t.Fatalf("before the revocation: %s", got)
 			}
@@ -68,15 +68,15 @@ func TestGivenRightsHaveOpaqueTokensLookedUpAgain(t *testing.T) {
 		facts.Class = string(store.Personal)
 		set := newRevocations(noon)
 		set.add(noon, []store.Revocation{rev})
-		if got := set.judge(newLease("raw", facts, noon)); got != Stale {
+		if got := set.judge(leaseOf("raw", facts, noon)); got != Stale {
 			t.Errorf("%s: known from before, %s, want stale", rev.Kind, got)
 		}
 		facts.Rights = 4
-		if got := set.judge(newLease("raw", facts, noon)); got != Live {
+		if got := set.judge(leaseOf("raw", facts, noon)); got != Live {
 			t.Errorf("%s: looked up since, %s", rev.Kind, got)
 		}
 		set.add(noon, []store.Revocation{{Kind: store.KindRights, Target: "alice", Number: 5}})
-		if got := set.judge(newLease("raw", facts, noon)); got != RightsChanged {
+		if got := set.judge(leaseOf("raw", facts, noon)); got != RightsChanged {
 			t.Errorf("%s: something was taken after it, %s", rev.Kind, got)
 		}
 	}
@@ -87,7 +87,7 @@ func TestNumbersOnlyRise(t *testing.T) {
 	set := newRevocations(noon)
 	set.add(noon, []store.Revocation{{Kind: store.KindPrincipal, Target: "alice", Number: 9}})
 	set.add(noon, []store.Revocation{{Kind: store.KindPrincipal, Target: "alice", Number: 5}})
-	if got := set.judge(newLease("raw", factsOf(7, 0), noon)); got != Revoked {
+	if got := set.judge(leaseOf("raw", factsOf(7, 0), noon)); got != Revoked {
 		t.Errorf("epoch 7 under numbers 9 and 5: %s", got)
 	}
 }
@@ -136,7 +136,7 @@ func TestExpiryTakesTheOlderOfTwoClocks(t *testing.T) {
 		clock := newSteadyClock(func() (time.Time, time.Duration) { return noon.Add(wall), elapsed })
 		facts := factsOf(0, 0)
 		facts.Expires = noon.Add(time.Minute)
-		lease, permanent := newLease("raw", facts, clock.now()), newLease("raw", Facts{}, clock.now())
+		lease, permanent := leaseOf("raw", facts, clock.now()), leaseOf("raw", Facts{}, clock.now())
 		wall, elapsed = test.wall, test.elapsed
 		if got := lease.expired(clock.now().UnixMicro()); got != test.want {
 			t.Errorf("%s: expired = %v", name, got)
@@ -150,7 +150,7 @@ func TestExpiryTakesTheOlderOfTwoClocks(t *testing.T) {
 // A hot judgement is one comparison: no lock, no allocation.
 func BenchmarkJudge(b *testing.B) {
 	set := newRevocations(noon)
-	lease := newLease("raw", factsOf(7, 3), noon)
+	lease := leaseOf("raw", factsOf(7, 3), noon)
 	for range 100_000 {
 		set.add(noon, []store.Revocation{{Kind: store.KindGrant, Target: NewID()}})
 	}

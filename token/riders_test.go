@@ -73,7 +73,7 @@ func TestSweepCutsWhoLostTheRight(t *testing.T) {
 			a.revoked = newRevocations(clock.now())
 			e := new(exchange)
 			e.stream.Store(test.stream)
-			a.Join(&e.Ride, e, newLease("raw", facts, clock.now()))
+			a.Join(&e.Ride, e, leaseOf("raw", facts, clock.now()))
 			defer a.Leave(&e.Ride)
 			test.change(e)
 			if got := e.cause(); got != test.want {
@@ -89,7 +89,7 @@ func TestRequestInFlightHasItsGrace(t *testing.T) {
 	facts := factsOf(0, 0)
 	facts.Expires = clock.now().Add(time.Minute)
 	e := new(exchange)
-	a.Join(&e.Ride, e, newLease("raw", facts, clock.now()))
+	a.Join(&e.Ride, e, leaseOf("raw", facts, clock.now()))
 	defer a.Leave(&e.Ride)
 
 	clock.advance(time.Minute)
@@ -128,7 +128,7 @@ func TestRevocationOfTheOtherEnvironmentChangesNothing(t *testing.T) {
 	a := NewAuthority(store.Sandbox, clock.now)
 	facts := factsOf(0, 0)
 	facts.Expires = clock.now().Add(time.Hour)
-	lease := newLease("raw", facts, clock.now())
+	lease := leaseOf("raw", facts, clock.now())
 	a.Apply([]store.Revocation{{Environment: store.Production, Kind: store.KindGrant, Target: "grant-1"}})
 	if got := a.Judge(lease, clock.now()); got != Live {
 		t.Errorf("judged %s", got)
@@ -200,7 +200,7 @@ func BenchmarkSweep10000Riders(b *testing.B) {
 	a := NewAuthority(store.Sandbox, time.Now)
 	facts := factsOf(0, 0)
 	facts.Expires = time.Now().Add(time.Hour)
-	lease := newLease("raw", facts, time.Now())
+	lease := leaseOf("raw", facts, time.Now())
 	for range 10_000 {
 		e := new(exchange)
 		a.Join(&e.Ride, e, lease)
