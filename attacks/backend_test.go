@@ -3,7 +3,7 @@ package attacks
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha1" //nolint:gosec // RFC 6455 wants it
+	"crypto/sha1" // RFC 6455 wants it
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -154,7 +154,7 @@ func (b *backend) reply(conn net.Conn, r *http.Request, reader *bufio.Reader) bo
 
 // acceptWebSocket sends messages until the connection ends.
 func acceptWebSocket(conn net.Conn, r *http.Request, reader *bufio.Reader) {
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as above
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		base64.StdEncoding.EncodeToString(sum[:]))
 	ended := make(chan struct{})

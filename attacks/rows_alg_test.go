@@ -8,7 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // RSA-OAEP of RFC 7518 §4.3
+	"crypto/sha1" // RSA-OAEP of RFC 7518 §4.3
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/asn1"
@@ -95,7 +95,11 @@ func init() {
 			if len(large) < 250_000 {
 				a.Fatalf("%d bytes: not the bomb that was meant", len(large))
 			}
-			a.get("/v1/admin/users", strings.Repeat("x", len(large))).refused(431, notByGate) // so much every header costs
+			for range 3 { // so much every header of that size costs
+				a.get("/v1/admin/users", strings.Repeat("x", len(large))).refused(431, notByGate)
+				a.get("/v1/admin/users", strings.Repeat("x", len(small))).refused(401, invalidToken)
+				a.get("/v1/admin/users", strings.Repeat("x", len(smallest))).refused(401, invalidToken)
+			}
 			before := a.memory()
 			for range 3 {
 				a.get("/v1/admin/users", large).refused(431, notByGate)

@@ -53,7 +53,7 @@ func init() {
 			}
 		},
 		"AUTHORIZE-10": func(a *attack) {
-			a.form(tokenPath, machineID, machineSecret, url.Values{"grant_type": {"password"}, "username": {deskID}, "password": {deskSecret}}).oauthError(400, "unsupported_grant_type")
+			a.form(tokenPath, machineID, machineSecret, url.Values{"grant_type": {"password"}, "username": {deskID}, "password": {deskSecret}}).refusedByIssuer(400, "unsupported_grant_type")
 		},
 		"AUTHORIZE-11": func(a *attack) {
 			a.sentBack(query("response_mode", "fragment"), invalidRequest)
@@ -92,13 +92,13 @@ func init() {
 				a.Fatal(err)
 			}
 			code := p.code(query())
-			a.redeem(code, "code_verifier", asked.Get("code_challenge")).oauthError(400, invalidGrant)
-			a.redeem(code).oauthError(400, invalidGrant) // it is burnt
+			a.redeem(code, "code_verifier", asked.Get("code_challenge")).refusedByIssuer(400, invalidGrant)
+			a.redeem(code).refusedByIssuer(400, invalidGrant) // it is burnt
 		},
 		"PKCE-09": func(a *attack) {
 			p := a.newPerson("accounts:read")
 			for _, verifier := range []string{strings.Repeat("a", 42), strings.Repeat("a", 129), strings.Repeat("a+", 30), "", strings.Repeat("ä", 30)} {
-				a.redeem(p.code(query("code_challenge", challengeOf(verifier))), "code_verifier", verifier).oauthError(400, invalidGrant)
+				a.redeem(p.code(query("code_challenge", challengeOf(verifier))), "code_verifier", verifier).refusedByIssuer(400, invalidGrant)
 			}
 		},
 		"PKCE-10": func(a *attack) {
@@ -108,7 +108,7 @@ func init() {
 				a.Error("one code for two requests")
 			}
 			other := p.code(query("code_challenge", challengeOf(strings.Repeat("o", 43))))
-			a.redeem(other).oauthError(400, invalidGrant)
+			a.redeem(other).refusedByIssuer(400, invalidGrant)
 			for _, code := range []string{second, first} {
 				if got := a.redeem(code); got.status != 200 {
 					a.Errorf("%s", got)
@@ -121,9 +121,9 @@ func init() {
 			code := a.newPerson("accounts:read").code(query())
 			tokens := a.redeem(code).tokens()
 			a.get("/v1/accounts", tokens.Access).passed()
-			a.redeem(code).oauthError(400, invalidGrant)
+			a.redeem(code).refusedByIssuer(400, invalidGrant)
 			a.get("/v1/accounts", tokens.Access).refused(401, invalidToken)
-			a.refresh(appID, appSecret, tokens.Refresh).oauthError(400, invalidGrant)
+			a.refresh(appID, appSecret, tokens.Refresh).refusedByIssuer(400, invalidGrant)
 		},
 	})
 }

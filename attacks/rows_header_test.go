@@ -61,8 +61,10 @@ func init() {
 			a.authorized("Bearer "+token[:9]+"\xe9"+token[9:]).refused(401, invalidToken)
 			a.authorized("Bearer \xe9").refused(401, invalidToken)
 			a.authorized("\xe9").refused(401, noCredentials)
-			if text := a.log.from(a.logFrom); strings.ContainsAny(text, "\x00\x7f\xe9") || strings.Contains(text, `\ufffd`) {
-				a.Errorf("the bytes stand in the log")
+			for _, trace := range []string{"\x00", "\x7f", "\xe9", `\ufffd`} {
+				if a.log.contains(trace, a.logFrom) {
+					a.Errorf("%q stands in the log", trace)
+				}
 			}
 		},
 		"AUTH-HEADER-29": func(a *attack) {

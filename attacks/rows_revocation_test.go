@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -146,7 +147,7 @@ func (a *attack) openEvents(token string) *bufio.Reader {
 // flood sends distinct tokens that are not good to a server with a small cache.
 // What its good requests cost meanwhile is for the tests of the limits.
 func flood(a *attack) {
-	const connections, batches, batch = 4, 150, 100
+	const connections, batches, batch = 4, 100, 100
 	quiet := startQuietServer(a.T)
 	good := (&attack{T: a.T, server: quiet}).tokenRead()
 	send := func(batches int) error {
@@ -204,6 +205,9 @@ func (s *server) sendInvalid(good string, batches, size int) error {
 			text.WriteString(request(rand.Text()))
 		}
 		text.WriteString(request(good))
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
 		if _, err := io.WriteString(conn, text.String()); err != nil {
 			return err
 		}

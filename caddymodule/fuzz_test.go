@@ -15,6 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-bearer/caddy-bearer/policy"
 )
 
 // FuzzCaddyfile: whatever stands in our blocks of a Caddyfile, they are refused with
@@ -31,6 +33,10 @@ func FuzzCaddyfile(f *testing.F) {
 	f.Add("{\n\tbearer {\n\t\t\n")
 	f.Add("{\n\tbearer {\n\t\tenvironment sandbox {\n\t\t\tissuer\n")
 	f.Add(":80 {\n\tbearer_gate {\n\t\troute a GET / {\n\t\t\tscopes {\n")
+	scopes, err := policy.Load("policy.yaml", []byte(readText(f, "../examples/quickstart/policy.yaml")))
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, source string) {
 		if strings.Contains(source, "import") {
 			return // reads other files
@@ -41,8 +47,12 @@ func FuzzCaddyfile(f *testing.F) {
 		}
 		for _, block := range blocks {
 			for _, segment := range block.Segments {
-				if read := blockReaders[segment.Directive()]; read != nil {
-					checkBlock(t, segment, read)
+				read := blockReaders[segment.Directive()]
+				if read == nil {
+					continue
+				}
+				if g, is := checkBlock(t, segment, read).(*Gate); is {
+					checkRoutes(t, g, scopes)
 				}
 			}
 		}
@@ -67,13 +77,19 @@ var blockReaders = map[string]func(*caddyfile.Dispenser) (read any, into func() 
 		g := new(Gate)
 		return g, func() any { return new(Gate) }, g.UnmarshalCaddyfile(d)
 	},
+	"bearer_health": func(d *caddyfile.Dispenser) (any, func() any, error) {
+		h := new(Health)
+		return h, func() any { return new(Health) }, h.UnmarshalCaddyfile(d)
+	},
 	"bearer_issuer": func(d *caddyfile.Dispenser) (any, func() any, error) {
 		i := new(Issuer)
 		return i, func() any { return new(Issuer) }, i.UnmarshalCaddyfile(d)
 	},
 }
 
-func checkBlock(t *testing.T, segment caddyfile.Segment, read func(*caddyfile.Dispenser) (any, func() any, error)) {
+// checkBlock reads a block and returns what its JSON is read back as, nil if it is
+// refused.
+func checkBlock(t *testing.T, segment caddyfile.Segment, read func(*caddyfile.Dispenser) (any, func() any, error)) any {
 	t.Helper()
 	adapt := func() (string, func() any, error) {
 		value, into, err := read(caddyfile.NewDispenser(segment))
@@ -91,7 +107,7 @@ func checkBlock(t *testing.T, segment caddyfile.Segment, read func(*caddyfile.Di
 		if !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("the error does not say where: %v", err)
 		}
-		return
+		return nil
 	}
 	back := into()
 	if err := json.Unmarshal([]byte(first), back); err != nil {
@@ -99,6 +115,26 @@ func checkBlock(t *testing.T, segment caddyfile.Segment, read func(*caddyfile.Di
 	}
 	if got := asJSON(t, back); got != first {
 		t.Errorf("%s is read back as\n%s", first, got)
+	}
+	return back
+}
+
+// checkRoutes compiles the routes of a gate, each of which then is found by what its
+// pattern says literally.
+func checkRoutes(t *testing.T, g *Gate, scopes *policy.Policy) {
+	t.Helper()
+	compiled, err := compileRoutes(g.Routes, g.CORS, "scopes", scopes)
+	if err != nil || len(g.Routes) == 0 {
+		return
+	}
+	for _, r := range compiled.policy.Routes() {
+		m, ok := compiled.policy.Match(r.Methods[0], r.Path)
+		if !ok {
+			t.Fatalf("%s %s matches nothing", r.Methods[0], r.Path)
+		}
+		if m.Route == r && r.Public != compiled.policy.Decide(&m, policy.Facts{}).Allow {
+			t.Errorf("%s: public is %t, and that is not what is decided", r.ID, r.Public)
+		}
 	}
 }
 

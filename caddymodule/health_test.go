@@ -326,8 +326,8 @@ func (r *hangingRider) Permitted() bool {
 	<-r.release
 	return true
 }
-func (*hangingRider) Streaming() bool   { return true }
-func (*hangingRider) Cut(token.Cause)   {}
+func (*hangingRider) Streaming() bool { return true }
+func (*hangingRider) Cut(token.Cause) {}
 
 // Describe implements token.Rider.
 func (*hangingRider) Describe() (token.Description, bool) { return token.Description{}, false }

@@ -106,6 +106,8 @@ func TestSubprotocolCredential(t *testing.T) {
 		{"alone", "/ws", []string{"Sec-WebSocket-Protocol: bearer, " + good}, 200, ""},
 		{"with others", "/ws", []string{"Sec-WebSocket-Protocol: bearer, " + good + ", market.v1, market.v2"}, 200, "market.v1, market.v2"},
 		{"over two lines", "/ws", []string{"Sec-WebSocket-Protocol: bearer", "Sec-WebSocket-Protocol: " + good + ",market.v1"}, 200, "market.v1"},
+		{"again behind", "/ws", []string{"Sec-WebSocket-Protocol: bearer, " + good + ", market.v1, " + good}, 200, "market.v1"},
+		{"again before", "/ws", []string{"Sec-WebSocket-Protocol: " + good, "Sec-WebSocket-Protocol: market.v1, bearer, " + good}, 200, "market.v1"},
 		{"not first", "/ws", []string{"Sec-WebSocket-Protocol: market.v1, bearer, " + good}, 200, "market.v1"},
 		{"no offer, header", "/ws", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: market.v1"}, 200, "market.v1"},
 		{"header too", "/ws", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: bearer, " + good}, 400, ""},
@@ -262,25 +264,31 @@ func TestStoreAway(t *testing.T) {
 	})
 }
 
-// The parser never panics, never finds a token where there are two headers, and
-// what it finds is a part of what was sent.
+// The parser never finds a token where there are two headers, what it finds is a
+// part of what was sent, and nothing of it is handed on.
 func FuzzCredential(f *testing.F) {
-	f.Add("Bearer abc", "bearer, abc", "access_token=1")
-	f.Add("bearer  x", "chat", "a=1;b")
-	f.Add("Basic x", "bearer,", "%61ccess_token")
+	for _, seed := range [][3]string{
+		{"Bearer abc", "bearer, abc", "access_token=1"}, {"bearer  x", "chat", "a=1;b"}, {"Basic x", "bearer,", "%61ccess_token"}, {"BEARER abc", "", ""},
+		{"Bearer\tabc", "", ""}, {"Bearer abc \t", "", ""}, {`Bearer "abc"`, "", ""}, {"Bearer abc extra", "", ""}, {"Bearer%20abc", "", ""}, {"Token abc", "", ""},
+		{"DPoP abc", "", ""}, {"Bearer a\x00b", "", ""}, {"Bearer \xe9", "", ""}, {"", "bearer,abc", ""}, {"", "abc, bearer, abc, abc", ""}, {"", "bearer, bearer, abc", ""},
+		{"", "BEARER\t,\tabc,chat", "a&access_token"}, {"Bearer", "", "ACCESS_TOKEN=x"}, {"Bearer ", ",,bearer", "access%5ftoken=x"},
+	} {
+		f.Add(seed[0], seed[1], "chat", seed[2])
+		f.Add(seed[0], "chat", seed[1], seed[2])
+	}
 	route := &policy.Route{Credentials: policy.Header | policy.Subprotocol}
-	f.Fuzz(func(t *testing.T, authorization, offer, query string) {
+	f.Fuzz(func(t *testing.T, authorization, first, second, query string) {
 		r := httptest.NewRequest("GET", "/ws", nil)
 		r.URL.RawQuery = query
 		r.Header = http.Header{
-			"Authorization": {authorization}, "Sec-Websocket-Protocol": {offer},
+			"Authorization": {authorization}, "Sec-Websocket-Protocol": {first, second},
 			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 		}
 		raw, flaw := credential(r, route)
 		if (raw == "") == (flaw == nil) {
 			t.Fatalf("token %q, flaw %v", raw, flaw)
 		}
-		if !strings.Contains(authorization, raw) && !strings.Contains(offer, raw) {
+		if !strings.Contains(authorization, raw) && !strings.Contains(first, raw) && !strings.Contains(second, raw) {
 			t.Fatalf("token %q was not sent", raw)
 		}
 		if CarriesSecret(r) {
@@ -289,6 +297,10 @@ func FuzzCredential(f *testing.F) {
 			r.RequestURI = ""
 			if CarriesSecret(r) {
 				t.Fatalf("left over: %q %q", r.Header["Sec-Websocket-Protocol"], r.URL.RawQuery)
+			}
+			left := strings.Join(r.Header["Sec-Websocket-Protocol"], ", ")
+			if offered, count := subprotocolToken([]string{first, second}); count == 1 && offered != "" && slices.Contains(strings.Split(left, ", "), offered) {
+				t.Fatalf("the token %q is handed on: %q", offered, left)
 			}
 		}
 		r.Header["Authorization"] = []string{authorization, authorization}
