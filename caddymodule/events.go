@@ -112,7 +112,7 @@ func (e *announcer) revoked(rev *store.Revocation) {
 			"environment": string(rev.Environment), "kind": string(rev.Kind), "target": rev.Target,
 		})
 	}
-	if rev.Reason == store.ReasonCodeReplayed || rev.Reason == store.ReasonRefreshReused {
+	if isReuse(rev) {
 		e.tell(eventReuse, map[string]any{"environment": string(rev.Environment), "grant": rev.Target, "what": rev.Reason})
 	}
 }
