@@ -88,6 +88,7 @@ func (w *world) collectTokens(out chan<- prometheus.Metric, env string) {
 	for kind, n := range w.seen.revoked {
 		metricRevocationsTotal.send(out, float64(n.Load()), env, string(kind))
 	}
+	metricReuse.send(out, float64(w.seen.reused.Load()), env)
 	verify, lookup := w.authority.Work()
 	metricShed.send(out, float64(verify.Shed), env, "verify")
 	metricShed.send(out, float64(lookup.Shed), env, "lookup")

@@ -18,6 +18,7 @@ type seen struct {
 	took      map[string]*stopwatch // how long decisions took, by decision
 	issued    map[string]*atomic.Uint64
 	revoked   map[store.Kind]*atomic.Uint64
+	reused    atomic.Uint64
 	waiting   atomic.Int64 // since when a revocation waits to be put into effect, in Unix nanoseconds; 0: none does
 }
 
@@ -77,9 +78,18 @@ func (rt *runtime) takeEffect(revs []store.Revocation) {
 		rev := &revs[i]
 		if w := rt.worlds[rev.Environment]; w != nil && w.seen.revoked[rev.Kind] != nil {
 			w.seen.revoked[rev.Kind].Add(1)
+			if isReuse(rev) {
+				w.seen.reused.Add(1)
+			}
 		}
 		rt.events.revoked(rev)
 	}
+}
+
+// isReuse reports whether something was revoked because a code or refresh token came
+// back that had been used.
+func isReuse(rev *store.Revocation) bool {
+	return rev.Reason == store.ReasonCodeReplayed || rev.Reason == store.ReasonRefreshReused
 }
 
 // settled notes how a transaction has ended, and says so where the database was there

@@ -92,7 +92,8 @@ func (app *App) subscribe(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	app.ctx, app.events = ctx, module.(*caddyevents.App) //nolint:forcetypeassert // the module of that name
+	app.ctx = ctx
+	app.events, _ = module.(*caddyevents.App) // the only module of that name
 	return app.events.On("started", whenStarted{app})
 }
 
@@ -111,7 +112,7 @@ func (e *announcer) revoked(rev *store.Revocation) {
 			"environment": string(rev.Environment), "kind": string(rev.Kind), "target": rev.Target,
 		})
 	}
-	if rev.Reason == store.ReasonCodeReplayed || rev.Reason == store.ReasonRefreshReused {
+	if isReuse(rev) {
 		e.tell(eventReuse, map[string]any{"environment": string(rev.Environment), "grant": rev.Target, "what": rev.Reason})
 	}
 }

@@ -45,7 +45,7 @@ func histogram(name, help string, bounds []float64, labels ...string) *family {
 
 // families are all that there are, in the order of the page about them.
 var families = []*family{
-	metricDecisions, metricDecisionDuration, metricCacheRequests, metricCacheBytes, metricCacheLimit, metricRevocations, metricRevocationsTotal, metricStaleness, metricStreams, metricStreamsClosed,
+	metricDecisions, metricDecisionDuration, metricCacheRequests, metricCacheBytes, metricCacheLimit, metricRevocations, metricRevocationsTotal, metricReuse, metricStaleness, metricStreams, metricStreamsClosed,
 	metricTokensIssued, metricPolicyInfo, metricPolicyFailed, metricPolicyLoaded, metricKeyExpiry, metricWebhookDeliveries, metricShed, metricCommitDuration, metricEventsDropped, metricBuildInfo,
 }
 
@@ -75,6 +75,8 @@ var (
 	metricRevocationsTotal = counter("bearer_revocations_total",
 		"Revocations that this process put into effect, by what was revoked. Of the kinds rights and client_rights somebody may do less; of rights_given and client_rights_given somebody may do more.",
 		labelEnvironment, "kind")
+	metricReuse = counter("bearer_reuse_detected_total",
+		"Codes and refresh tokens that came back after they had been used. What was made from them is revoked by that.", labelEnvironment)
 	metricStaleness = gauge("bearer_staleness_seconds",
 		"Since when a revocation that is committed waits to be put into effect. 0: none waits.", labelEnvironment)
 	metricStreams = gauge("bearer_streams",

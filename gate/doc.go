@@ -27,7 +27,8 @@
 // often, after step 7.
 //
 // A browser's question what a page may send (CORS) is answered before all that,
-// if the policy says who may (cors.go).
+// if the policy says who may (cors.go). What is larger than the limits is refused
+// before anything is read of it (size.go).
 //
 // # Riding
 //
