@@ -12,11 +12,15 @@ GO_NEEDED := 1.26
 TAGS    := nobadger,nomysql,nopgx
 LDFLAGS := -s -w
 
-# Each fuzz target runs this long. TESTFLAGS adds to `go test`: make test
+# Each fuzz target whose name matches FUZZ runs this long, in so many processes at a
+# time; each sort of the flood runs FLOODTIME. TESTFLAGS adds to `go test`: make test
 # TESTFLAGS='-run TestX -v'. Tests of servers and browsers wait more than they
 # compute, so one more package at a time is tested than there are cores, and in
 # one package three servers for each core.
 FUZZTIME  ?= 30s
+FUZZ      ?= .
+WORKERS   ?= $(shell getconf _NPROCESSORS_ONLN)
+FLOODTIME ?= 60s
 TESTFLAGS ?=
 AT_A_TIME := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SERVERS   := $(shell expr $$(getconf _NPROCESSORS_ONLN) '*' 3)
@@ -40,7 +44,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash clients axe pictures lint fuzz bench bench-go pgo clean check-go check-cc check-chromium check-clients
+.PHONY: help build run test proof crash flood clients axe pictures lint fuzz bench bench-go pgo clean check-go check-cc check-chromium check-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -67,6 +71,9 @@ proof: check-go ## Prove it with the real binary: 100 kills, 20,000 revocations
 
 crash: check-go ## The crash proof alone, with 1,000 kills
 	@BEARER_KILLS=1000 CGO_ENABLED=0 $(GO) test -tags $(TAGS),proof -count 1 -timeout 2h -run Kill9 -v $(TESTFLAGS) ./proof
+
+flood: check-go ## A good client beside FLOODTIME (60s) of made-up tokens, of five kinds: its p99 counts
+	@BEARER_FLOOD=$(FLOODTIME) CGO_ENABLED=0 $(GO) test -tags $(TAGS),proof -count 1 -timeout 2h -run GoodClientUnderAFlood -v $(TESTFLAGS) ./proof
 
 # What a manifest names is installed beside it, where git does not look. The
 # stamp is younger than the manifest when that is done.
@@ -121,17 +128,34 @@ list_tests = files=$$($(GO) list -tags $(TAGS) \
 		[ -z "$$file" ] || sed -n "s|^func \($(1)[A-Za-z0-9_]*\)(.*|$${file%/*} \1|p" "$$file"; \
 	done
 
-# `go test -fuzz` takes one target at a time. Not a pipe into the loop: its
-# failure must end make.
-fuzz: check-go ## Run each fuzz target for FUZZTIME (30s)
+# `go test -fuzz` takes one target at a time. What one finds is written into its
+# testdata/fuzz, is told, and doesn't keep the others from running. Small inputs
+# are worth little here, so little time goes into making them smaller.
+fuzz: check-go ## Run each fuzz target for FUZZTIME (30s), or those named by FUZZ
 	@targets=$$($(call list_tests,Fuzz)) || exit 1; \
-	[ -n "$$targets" ] || echo "no fuzz targets"; \
+	targets=$$(echo "$$targets" | awk '$$2 ~ /$(FUZZ)/'); \
+	[ -n "$$targets" ] || { echo "no fuzz target matches FUZZ=$(FUZZ)"; exit 1; }; \
+	log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && trap 'exit 130' INT TERM; \
+	echo "fuzzing $$(echo "$$targets" | wc -l) targets for $(FUZZTIME) each"; \
 	echo "$$targets" | { \
+		good=0; found=; \
 		while read -r dir name; do \
-			[ -n "$$dir" ] || continue; \
-			echo "fuzzing $$name in $${dir#$(CURDIR)/}"; \
-			$(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
-		done; }
+			here=$${dir#$(CURDIR)/}; \
+			if $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s \
+				-parallel $(WORKERS) "$$dir" </dev/null >"$$log" 2>&1; then \
+				good=$$((good + 1)); verdict="nothing found"; \
+			else \
+				sed '/^fuzz: elapsed/d' "$$log"; \
+				found="$$found\n  $$name in $$here"; verdict="FAILED"; \
+			fi; \
+			runs=$$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$$log" | tail -n 1); \
+			printf '%-24s %-16s %12s runs  %s\n' "$$name" "$$here" "$${runs:-0}" "$$verdict"; \
+		done; \
+		echo "$$good targets found nothing"; \
+		[ -z "$$found" ] || { \
+			printf "error: failed:$$found\n" >&2; \
+			echo "what was found is in testdata/fuzz beside each target, where every later test tries it again: mend it, and commit both" >&2; \
+			exit 1; }; }
 
 # Each contender is loaded for BENCHTIME in each of ROUNDS, twelve minutes in all.
 # MILLION=1 shows the gate a million tokens too, which takes some minutes more.

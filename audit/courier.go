@@ -32,6 +32,7 @@ type Courier struct {
 
 	mu      sync.Mutex
 	waiting string // the newest line; "": it was delivered
+	failed  error  // of the last attempt; nil: it worked
 
 	wake  chan struct{}
 	stop  chan struct{}
@@ -98,8 +99,23 @@ func (c *Courier) run() {
 	}
 }
 
+// Failed returns why the newest head could not be delivered, nil if it could.
+func (c *Courier) Failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
 // attempt delivers what waits, if anything does.
 func (c *Courier) attempt() error {
+	err := c.deliver()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err
+	return err
+}
+
+func (c *Courier) deliver() error {
 	c.mu.Lock()
 	line := c.waiting
 	c.mu.Unlock()

@@ -53,6 +53,7 @@ func adminRoutes() []adminRoute {
 		[]adminRoute{
 			{"GET", "/environments", roleRead, listEnvironments},
 			{"GET", "/policies", roleRead, listPolicies},
+			{"GET", "/health", roleRead, showHealth},
 			{"POST", "/backup", roleAdmin, makeBackup},
 			{"GET", inEnvironment + "/revocations", roleRead, listRevocations},
 			{"GET", inEnvironment + "/grants", roleRead, listGrants},

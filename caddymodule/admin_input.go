@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,11 +120,15 @@ func (c *adminCall) vocabulary() *policy.Policy {
 	return c.app.runtime.policies.slot(c.app.Environments[c.env].Policy).get()
 }
 
-// query returns the parameters of a list. One that is not known is refused: it
-// would list more than was asked for.
+// query returns the parameters of a list. One that is not known, or that cannot
+// be read, is refused: without it more would be listed than was asked for.
 func (c *adminCall) query(known ...string) (map[string]string, error) {
+	asked, err := url.ParseQuery(c.request.URL.RawQuery)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "the query is not well-formed; separate parameters by &, and percent-encode what stands in them")
+	}
 	given := map[string]string{}
-	for name, values := range c.request.URL.Query() {
+	for name, values := range asked {
 		if !slices.Contains(known, name) || len(values) != 1 {
 			return nil, refuse(http.StatusBadRequest, "query parameter %q is unknown or stands twice; known: %s", name, strings.Join(known, ", "))
 		}

@@ -26,6 +26,8 @@ func TestAdminRefusesBadInput(t *testing.T) {
 		{"unknown path", "GET", "/nothing", "", 404, "nothing at"},
 		{"unknown query parameter", "GET", "/grants?clinet=bot", "", 400, "clinet"},
 		{"query parameter twice", "GET", "/grants?client=a&client=b", "", 400, "client"},
+		{"filter that cannot be decoded", "GET", "/grants?client=%zz", "", 400, "well-formed"},
+		{"filter behind a semicolon", "GET", "/grants?limit=1;client=a", "", 400, "well-formed"},
 		{"limit of nothing", "GET", "/revocations?limit=0", "", 400, "from 1 to 1000"},
 		{"limit of too much", "GET", "/grants?limit=1001", "", 400, "from 1 to 1000"},
 		{"all of maybe", "GET", "/grants?all=maybe", "", 400, "true or false"},

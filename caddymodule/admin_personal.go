@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-bearer/caddy-bearer/issuer"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -92,6 +93,7 @@ func issuePersonal(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.app.runtime.worlds[c.env].seen.issuedFor(issuer.GrantPersonal)
 	c.status = http.StatusCreated
 	shown := shownPersonal(&grant, &row, statusLive)
 	shown.Token = raw

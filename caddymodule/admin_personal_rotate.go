@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-bearer/caddy-bearer/issuer"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
@@ -53,6 +54,7 @@ func rotatePersonal(c *adminCall) (any, error) {
 	if overlap > 0 { // a copy of the database from before would let it live for longer
 		c.app.runtime.note(c.env, "personal_token.rotate", "token:"+id)
 	}
+	c.app.runtime.worlds[c.env].seen.issuedFor(issuer.GrantPersonal)
 	c.status = http.StatusCreated
 	shown := shownPersonal(&done.Grant, &done.Token, statusLive)
 	shown.Token = done.Value

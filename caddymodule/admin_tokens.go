@@ -116,7 +116,7 @@ func revokeToken(c *adminCall) (any, error) {
 		}
 		return c.endToken(found, "", reason)
 	}
-	found, err := c.authority.Find(c.request.Context(), in.Token)
+	found, err := c.authority.Find(c.request.Context(), in.Token, "")
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
 	"github.com/caddy-bearer/caddy-bearer/audit"
@@ -73,6 +74,8 @@ type App struct {
 	CacheSize int64 `json:"cache_size,omitempty"`
 
 	log      *zap.Logger
+	ctx      caddy.Context
+	events   *caddyevents.App
 	runtime  *runtime
 	policies map[string]*loadedPolicy
 	routes   map[string]*gateRoutes // that stand in the blocks of gates
@@ -127,7 +130,10 @@ func (app *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.runtime = rt
-	return nil
+	if err := registerMetrics(ctx.GetMetricsRegistry(), rt); err != nil {
+		return err
+	}
+	return app.subscribe(ctx)
 }
 
 func (app *App) fillDefaults() {

@@ -33,12 +33,25 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			scope       <header>
 //			environment <header>
 //		}
+//		limits {
+//			target        <size>
+//			header        <size>
+//			header_fields <number>
+//			body          <size>|off
+//		}
 //		route <id> <METHOD> [<METHOD>…] <path> {
 //			scopes      <scope> [<scope>…]
 //			any_of      <scope> [<scope>…]
 //			bind        <param> token.account
 //			public
 //			credentials header|subprotocol [header|subprotocol]
+//			cors        [off] …
+//		}
+//		cors {
+//			origins <origin> [<origin>…]
+//			headers <header> [<header>…]
+//			expose  <header> [<header>…]
+//			max_age <duration>
 //		}
 //	}
 //
@@ -54,9 +67,13 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //   - identity_headers: the names of the headers that tell the upstream who
 //     calls; what clients send under them is removed. Defaults: X-Auth-Subject,
 //     X-Auth-Client, X-Auth-Accounts, X-Auth-Scope, X-Auth-Environment.
+//   - limits: the sizes that requests may have, in a block that is described there
+//     (GateLimits.options).
 //   - route: a route that stands here instead of in a policy file, see
 //     [readRoute]. A gate that has any is decided by these alone, and takes no
 //     policy.
+//   - cors: which web pages of other origins may use these routes, see [readCORS].
+//     Only beside routes: a policy says it itself.
 func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	return option{name: "bearer_gate", args: "[<policy>]", read: g.readDirective}.readFrom(d)
@@ -66,13 +83,19 @@ func (g *Gate) readDirective(d *caddyfile.Dispenser, args []string) error {
 	if len(args) > 0 {
 		g.Policy = args[0]
 	}
-	return readBlock(d, "bearer_gate", []option{
+	err := readBlock(d, "bearer_gate", []option{
 		text("environment", "production|sandbox", &g.Environment),
 		text("realm", "<text>", &g.Realm),
 		{name: "forward_token", read: g.readForwardToken},
 		{name: "identity_headers", read: g.readIdentityHeaders},
+		{name: "limits", read: g.readLimits},
 		{name: "route", args: "<id> <METHOD> [<METHOD>…] <path>", repeat: onceEach, read: g.readRoute},
+		{name: "cors", read: g.readCORS},
 	})
+	if err == nil && g.CORS != nil && len(g.Routes) == 0 {
+		err = d.Err("bearer_gate has cors without routes of its own; write it into the policy")
+	}
+	return err
 }
 
 func (g *Gate) readForwardToken(*caddyfile.Dispenser, []string) error {

@@ -17,6 +17,7 @@ import (
 //		bind        <param> token.account
 //		public
 //		credentials header|subprotocol [header|subprotocol]
+//		cors        [off] …
 //	}
 //
 // One of scopes, any_of and public is needed:
@@ -30,6 +31,8 @@ import (
 //     each param.
 //   - public: no token is needed.
 //   - credentials: where a token is accepted. Default: header.
+//   - cors: which web pages of other origins may use the route: none, or what the
+//     block says, see [readCORS]. Default: what the gate's cors says.
 func (g *Gate) readRoute(d *caddyfile.Dispenser, args []string) error {
 	if g.Policy != "" {
 		return d.Errf("bearer_gate %s takes its routes from that policy; remove the name, or the routes", g.Policy)
@@ -84,6 +87,14 @@ func ruleOptions(rule *policy.Rule) []option {
 		{name: "credentials", args: "header|subprotocol [header|subprotocol]", read: func(_ *caddyfile.Dispenser, args []string) error {
 			rule.Credentials = args
 			return nil
+		}},
+		{name: "cors", args: "[off]", read: func(d *caddyfile.Dispenser, args []string) (err error) {
+			if len(args) > 0 {
+				rule.CORS = &policy.RuleCORS{Origins: []string{}}
+				return nil
+			}
+			rule.CORS, err = readCORS(d)
+			return err
 		}},
 	}
 }

@@ -277,6 +277,18 @@ func TestProvisionSaysWhatIsWrong(t *testing.T) {
 			func(app *App, _ *Environment, _ *Gate) { app.CacheSize = 1 << 60 },
 			"cache_size is 1152921504606846976 bytes; expected 1 MiB to 64 GiB",
 		},
+		"header limit too small": {
+			func(_ *App, _ *Environment, gate *Gate) { gate.Limits = &GateLimits{Header: 100} },
+			"limits: header is 100; expected 1024 to 1048576",
+		},
+		"header limit below nothing": {
+			func(_ *App, _ *Environment, gate *Gate) { gate.Limits = &GateLimits{HeaderFields: -1} },
+			"limits: header_fields is -1; expected 10 to 10000",
+		},
+		"target limit too large": {
+			func(_ *App, _ *Environment, gate *Gate) { gate.Limits = &GateLimits{Target: 1 << 40} },
+			"limits: target is 1099511627776; expected 1024 to 1048576",
+		},
 		"no policy": {
 			func(app *App, _ *Environment, _ *Gate) { app.Policies = nil },
 			"environment sandbox: no policy is configured; add to the global options, for example: bearer { policy api policies/api.yaml }",
@@ -542,7 +554,7 @@ func decode[T any](t *testing.T, raw []byte) (value T) {
 	return value
 }
 
-func readText(t *testing.T, file string) string {
+func readText(t testing.TB, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

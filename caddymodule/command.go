@@ -49,7 +49,7 @@ func bearerCommand(cmd *cobra.Command) {
 		recordCommand(clientWords), recordCommand(appWords), recordCommand(serviceAccountWords), recordCommand(userWords), recordCommand(accountWords),
 		forServer(bindAny.bind()), forServer(bindAny.unbind()), bindingCommand(),
 		grantCommand(), tokenCommand(), keyCommand(), revocationCommand(), streamsCommand(), operatorCommand(),
-		auditCommand(), policyCommand(), hashSecretCommand(), backupCommand(), restoreCommand(),
+		auditCommand(), policyCommand(), hashSecretCommand(), backupCommand(), restoreCommand(), doctorCommand(), healthCommand(),
 	)
 	completeTheRest(cmd)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return end(cmd, usageError{hintAtIDs(cmd, err)}) })

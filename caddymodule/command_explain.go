@@ -17,8 +17,9 @@ func explainCommand() *cobra.Command {
 		Short: "Shows how a policy decides on a request, and why",
 		Long: `Shows what a policy makes of one request by a token: which routes match and
 which of them decides, what the token's scopes amount to, what is missing, and
-the smallest sets of scopes that would pass. The path is written as it is sent,
-encoded. Hidden scopes are shown: keep the output to those who have the file.
+the smallest sets of scopes that would pass; and web pages of which other origins
+may use the route (cors). The path is written as it is sent, encoded. Hidden
+scopes are shown: keep the output to those who have the file.
 
 Exit codes: 0 explained, whatever the decision is; 1 the policy does not load, or
 a gate refuses the request before it asks the policy; 2 wrong usage.`,
@@ -70,10 +71,23 @@ func printExplanation(w io.Writer, e *policy.Explanation) error {
 	}
 	t.row("decision", fmt.Sprintf("%s (%s)", verdict, e.Reason))
 	t.field("route", e.Route)
+	t.field("pages", pagesText(e.CORS))
 	printHeld(t, e.Scopes)
 	printCandidates(t, e)
 	printRequirement(t, e)
 	return t.out.Flush()
+}
+
+// pagesText says which web pages of other origins may use the route.
+func pagesText(c *policy.CORS) string {
+	switch {
+	case c == nil:
+		return ""
+	case len(c.Origins) == 0:
+		return "of no other origin"
+	default:
+		return "of " + strings.Join(c.Origins, " ")
+	}
 }
 
 func printHeld(t *table, scopes []policy.HeldScope) {

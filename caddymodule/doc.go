@@ -4,7 +4,7 @@
 // The app "bearer" owns the configuration. What must outlive a reload (store,
 // keys, policies, caches, the record of what is revoked, live streams) belongs
 // to a runtime, which all configurations that name the same store share. The
-// handlers bearer_gate and bearer_issuer borrow from it.
+// handlers bearer_gate, bearer_issuer and bearer_health borrow from it.
 //
 //	New → JSON → Provision   policies are read and checked; nothing is opened
 //	Start                    the store is opened once; settings and declared
@@ -13,4 +13,8 @@
 //	                         sibling app failed to start, its predecessor's
 //	                         settings are applied again
 //	Cleanup                  gives back the runtime
+//
+// What operators see is of the runtime, too, and goes on over a reload: metrics
+// (metrics.go says which, collector.go collects them), events for Caddy's events
+// app (events.go), the audit trail (trail.go).
 package caddymodule

@@ -32,6 +32,10 @@ type Gate struct {
 	// policy file. Their scopes are those of the environment's policy.
 	Routes []policy.Rule `json:"routes,omitempty"`
 
+	// Which web pages of other origins may use the routes that stand here, but for
+	// those that say something of their own. Default: nothing is said.
+	CORS *policy.RuleCORS `json:"cors,omitempty"`
+
 	// The environment whose tokens are accepted. Default: the only one.
 	Environment store.Environment `json:"environment,omitempty"`
 
@@ -45,10 +49,17 @@ type Gate struct {
 	// The names of the headers that tell the upstream who calls.
 	IdentityHeaders *IdentityHeaders `json:"identity_headers,omitempty"`
 
+	// The sizes that requests may have.
+	Limits *GateLimits `json:"limits,omitempty"`
+
 	log         *zap.Logger
 	runtime     *runtime
 	environment store.Environment
+	seen        *seen
 	gate        *gate.Gate
+	debug       bool // requests that are let through get a line
+	logsAccess  bool // the server has an access log
+	refusals    refusalLog
 }
 
 // IdentityHeaders names the headers that a gate sets on every request that it
@@ -90,18 +101,27 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	authority := app.runtime.worlds[name].authority
+	world := app.runtime.worlds[name]
+	authority := world.authority
+	g.seen = world.seen
+	g.debug, g.logsAccess = g.log.Core().Enabled(zap.DebugLevel), hasAccessLog(ctx)
 	headers := IdentityHeaders{}
 	if g.IdentityHeaders != nil {
 		headers = *g.IdentityHeaders
+	}
+	limits, err := g.Limits.checked()
+	if err != nil {
+		return err
 	}
 	g.gate, err = gate.New(gate.Options{
 		Authority: authority, Policy: present,
 		Resource: gate.Resource{URL: env.Audience, Issuer: env.Issuer},
 		Realm:    g.Realm, Problems: env.Issuer + "/problems/",
 		Identity:     gate.IdentityHeaders(headers),
+		Limits:       limits,
 		ForwardToken: g.ForwardToken, TrustedProxy: fromTrustedProxy, ClientIP: clientIP, RequestID: requestID,
 		Allowed: g.allowed, Hold: app.runtime.hold,
+		Counts: g.seen.decisions, Took: g.seen.tookFor, Streams: g.logStream,
 	})
 	if err != nil {
 		return err
@@ -117,11 +137,14 @@ func (g *Gate) policy(app *App, env *Environment) (func() *policy.Policy, error)
 		if g.Policy != "" {
 			return nil, fmt.Errorf("bearer_gate has both the policy %s and routes of its own; choose one", g.Policy)
 		}
-		slot, err := app.addRoutes(g.Routes, env.Policy)
+		slot, err := app.addRoutes(g.Routes, g.CORS, env.Policy)
 		if err != nil {
 			return nil, err
 		}
 		return slot.get, nil
+	}
+	if g.CORS != nil {
+		return nil, errors.New("bearer_gate has cors without routes of its own; write it into the policy")
 	}
 	g.Policy = cmp.Or(g.Policy, env.Policy)
 	if app.policies[g.Policy] == nil {
@@ -144,12 +167,24 @@ func endStreamsAtExit(ctx caddy.Context, authority *token.Authority) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if gate.CarriesSecret(r) {
-		hideFromAccessLog(r)
-		defer g.logHidden(r, time.Now(), r.URL.Path)
+	if !gate.CarriesSecret(r) {
+		return g.serve(w, r, next, false)
 	}
+	hideFromAccessLog(r)
+	defer g.logHidden(r, time.Now(), r.URL.Path)
+	if err := g.serve(w, r, next, true); err != nil {
+		answerError(w, g.log, err)
+	}
+	return nil
+}
+
+// serve decides and hands on. Refusals are left to the operator's error routes, if
+// there are any and the request is not hidden from Caddy's logs.
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, hidden bool) error {
 	if !g.runtime.ready.Load() {
+		g.seen.decisions.Refuse(notReady)
 		w.Header().Set("Retry-After", "1")
+		g.gate.SetCORS(w.Header(), r)
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
 	}
 	err := g.gate.ServeHTTP(w, r, next)
@@ -157,9 +192,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	g.logRefusal(r, refusal)
-	g.recordRefusal(r, refusal)
-	if handlesErrors(r) {
+	if !hidden && gate.MisplacesSecret(r) {
+		hidden = true
+		hideFromAccessLog(r)
+		defer g.logHidden(r, time.Now(), r.URL.Path)
+	}
+	g.refused(r, refusal)
+	if !hidden && handlesErrors(r) {
 		refusal.SetHeaders(w.Header())
 		return caddyhttp.Error(refusal.Status, refusal)
 	}
@@ -169,42 +208,50 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 var errNotReady = errors.New("bearer: not ready yet")
 
+// notReady is how that counts.
+var notReady = &gate.Refusal{Status: http.StatusServiceUnavailable, Reason: "not_ready"}
+
 // allowed tells Caddy who calls: for the access log and for handlers behind.
 func (g *Gate) allowed(r *http.Request, d gate.Decision) {
 	repl := replacer(r)
 	repl.Set("http.auth.bearer.route", d.Route.ID)
-	if d.Lease == nil {
-		return
+	if d.Lease != nil {
+		repl.Set("http.auth.user.id", d.Lease.Subject)
+		repl.Set("http.auth.user.client", d.Lease.Client)
+		repl.Set("http.auth.user.token_id", d.Lease.ID)
 	}
-	repl.Set("http.auth.user.id", d.Lease.Subject)
-	repl.Set("http.auth.user.client", d.Lease.Client)
-	repl.Set("http.auth.user.token_id", d.Lease.ID)
+	if who := g.watchers(r); g.debug || who.any() {
+		v := g.verdict(gate.Allow, d.Reason, d.Route, d.Lease)
+		who.tell(v)
+		g.logAllowed(r, v)
+	}
 }
 
-// logRefusal says for operators why a request was refused, in words that come
-// from a closed set.
-func (g *Gate) logRefusal(r *http.Request, refusal *gate.Refusal) {
-	entry := g.log.Check(zap.DebugLevel, "refused")
-	if entry == nil {
-		return
-	}
-	route := ""
-	if refusal.Route != nil {
-		route = refusal.Route.ID
-	}
-	entry.Write(zap.Int("status", refusal.Status), zap.String("code", refusal.Code), zap.String("reason", refusal.Reason),
-		zap.String("route", route), zap.String("client_ip", clientIP(r)), zap.String("request_id", requestID(r)))
+// refused tells everybody who wants to know that a request was refused.
+func (g *Gate) refused(r *http.Request, refusal *gate.Refusal) {
+	v := g.verdict(refusal.Decision(), refusal.Reason, refusal.Route, refusal.Lease)
+	repl := replacer(r)
+	repl.Set("http.auth.bearer.route", v.route)
+	repl.Set("http.auth.bearer.decision", v.decision)
+	repl.Set("http.auth.bearer.reason", v.reason)
+	g.watchers(r).tell(v)
+	g.logRefusal(r, refusal, v)
+	g.recordRefusal(r, refusal)
 }
 
 // logHidden is our line for a request that Caddy's access log must not show. It
 // is written when the request is over, and so is that of a stream.
 func (g *Gate) logHidden(r *http.Request, begin time.Time, path string) {
 	repl := replacer(r)
-	user, _ := repl.GetString("http.auth.user.id")
-	client, _ := repl.GetString("http.auth.user.client")
+	known := func(name string) string {
+		value, _ := repl.GetString("http.auth." + name)
+		return value
+	}
 	g.log.Info("handled request with a credential outside Authorization",
 		zap.String("method", r.Method), zap.String("path", path), zap.String("client_ip", clientIP(r)),
-		zap.String("user_id", user), zap.String("client", client),
+		zap.String("user_id", known("user.id")), zap.String("client", known("user.client")), zap.String("token_id", known("user.token_id")),
+		zap.String("route", known("bearer.route")),
+		zap.String("decision", cmp.Or(known("bearer.decision"), gate.Allow)), zap.String("reason", known("bearer.reason")),
 		zap.Duration("duration", time.Since(begin)), zap.String("request_id", requestID(r)))
 }
 

@@ -17,17 +17,18 @@ import (
 // scopes of a named policy.
 type gateRoutes struct {
 	rules  []policy.Rule
+	cors   *policy.RuleCORS
 	of     string         // the name of the policy whose scopes they need
 	base   *policy.Policy // its revision
 	policy *policy.Policy
 }
 
-func compileRoutes(rules []policy.Rule, of string, base *policy.Policy) (*gateRoutes, error) {
-	p, err := base.WithRoutes(rules)
+func compileRoutes(rules []policy.Rule, cors *policy.RuleCORS, of string, base *policy.Policy) (*gateRoutes, error) {
+	p, err := base.WithRoutes(rules, cors)
 	if err != nil {
 		return nil, err
 	}
-	return &gateRoutes{rules, of, base, p}, nil
+	return &gateRoutes{rules, cors, of, base, p}, nil
 }
 
 // key is the same for routes that say the same, so that a reload which leaves
@@ -37,7 +38,10 @@ func (r *gateRoutes) key() (string, error) {
 	for i := range rules {
 		rules[i].Source = ""
 	}
-	text, err := json.Marshal(rules)
+	text, err := json.Marshal(struct {
+		Rules []policy.Rule
+		CORS  *policy.RuleCORS
+	}{rules, r.cors})
 	if err != nil {
 		return "", err
 	}
@@ -91,7 +95,7 @@ func (p *policies) recompile(log *zap.Logger) (changed bool) {
 		if base == nil || base == present.base || base == slot.refused {
 			continue
 		}
-		next, err := compileRoutes(present.rules, present.of, base)
+		next, err := compileRoutes(present.rules, present.cors, present.of, base)
 		if err != nil {
 			slot.refused = base
 			log.Error("the policy no longer has what the routes of a gate need; they keep serving with the scopes before, "+
@@ -108,8 +112,8 @@ func (p *policies) recompile(log *zap.Logger) (changed bool) {
 
 // addRoutes compiles the routes of a gate, with the scopes of the policy of that
 // name, and returns where they will be once the app has started.
-func (app *App) addRoutes(rules []policy.Rule, of string) (*routeSlot, error) {
-	routes, err := compileRoutes(rules, of, app.policies[of].policy)
+func (app *App) addRoutes(rules []policy.Rule, cors *policy.RuleCORS, of string) (*routeSlot, error) {
+	routes, err := compileRoutes(rules, cors, of, app.policies[of].policy)
 	if err != nil {
 		return nil, fmt.Errorf("routes of bearer_gate: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-bearer/caddy-bearer/issuer"
 	"github.com/caddy-bearer/caddy-bearer/store"
@@ -20,6 +21,7 @@ type Issuer struct {
 	// The environment that it issues for. Default: the only one.
 	Environment store.Environment `json:"environment,omitempty"`
 
+	log     *zap.Logger
 	runtime *runtime
 	world   *world
 }
@@ -39,7 +41,7 @@ func (i *Issuer) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	i.runtime, i.world = app.runtime, app.runtime.worlds[name]
+	i.log, i.runtime, i.world = ctx.Logger(), app.runtime, app.runtime.worlds[name]
 	return nil
 }
 
@@ -49,17 +51,22 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if is == nil || !i.runtime.ready.Load() {
 		hideFromAccessLog(r)
 		w.Header().Set("Retry-After", "1")
-		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
+		answerError(w, i.log, caddyhttp.Error(http.StatusServiceUnavailable, errNotReady))
+		return nil
 	}
 	if is.Handles(r) {
 		hideFromAccessLog(r)
 		is.ServeHTTP(w, r)
 		return nil
 	}
-	if issuer.CarriesSecret(r) {
-		hideFromAccessLog(r)
+	if !issuer.CarriesSecret(r) {
+		return next.ServeHTTP(w, r)
 	}
-	return next.ServeHTTP(w, r)
+	hideFromAccessLog(r)
+	if err := next.ServeHTTP(w, r); err != nil {
+		answerError(w, i.log, err)
+	}
+	return nil
 }
 
 // Interface guards.

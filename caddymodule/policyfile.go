@@ -76,7 +76,19 @@ type policySlot struct {
 	// refused is the cause of the last refusal, so that each is reported once.
 	// Zero: the file is good.
 	refused [sha256.Size]byte
+	why     error        // of that refusal
+	since   atomic.Int64 // when the present revision was taken over, in Unix nanoseconds
 }
+
+// put makes a revision the present one.
+func (s *policySlot) put(next *loadedPolicy) {
+	if before := s.present.Swap(next); before == nil || next == nil || before.sum != next.sum {
+		s.since.Store(time.Now().UnixNano())
+	}
+}
+
+// bad reports whether the file holds what was refused.
+func (s *policySlot) bad() bool { return s.refused != [sha256.Size]byte{} }
 
 // get returns the present revision, nil if the name was removed.
 func (s *policySlot) get() *policy.Policy {
@@ -92,6 +104,9 @@ type policies struct {
 	mu     sync.Mutex
 	slots  map[string]*policySlot
 	routes map[string]*routeSlot // those of gates' blocks, by key
+
+	// rejected is told of files that are bad, each once. Nil: nobody is.
+	rejected func(name string, present *loadedPolicy, err error)
 }
 
 // slot returns the slot of a name, which may be empty.
@@ -115,7 +130,7 @@ func (p *policies) add(loaded map[string]*loadedPolicy, routes map[string]*gateR
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, policy := range loaded {
-		p.locked(name).present.Store(policy)
+		p.locked(name).put(policy)
 	}
 	for key, compiled := range routes {
 		p.lockedRoutes(key).present.Store(compiled)
@@ -141,7 +156,7 @@ func (p *policies) keepOnly(loaded map[string]*loadedPolicy, routes map[string]*
 	defer p.mu.Unlock()
 	for name, slot := range p.slots {
 		if loaded[name] == nil {
-			slot.present.Store(nil)
+			slot.put(nil)
 		}
 	}
 	for key, slot := range p.routes {
@@ -162,17 +177,20 @@ func (p *policies) refresh(log *zap.Logger) (changed bool) {
 		if present == nil {
 			continue
 		}
-		wasBad := slot.refused != [sha256.Size]byte{}
+		wasBad := slot.bad()
 		next, err := slot.reload(present)
 		switch {
 		case err != nil:
 			log.Error("policy file is bad; the policy before it keeps serving",
 				zap.String("policy", name), zap.String("file", present.path),
 				zap.String("revision", present.policy.Revision()), zap.Error(err))
-		case next == nil && wasBad && slot.refused == [sha256.Size]byte{}:
+			if p.rejected != nil {
+				p.rejected(name, present, err)
+			}
+		case next == nil && wasBad && !slot.bad():
 			log.Info("policy file is good again and says what is served", zap.String("policy", name), zap.String("file", present.path))
 		case next != nil:
-			slot.present.Store(next)
+			slot.put(next)
 			changed = true
 			log.Info("policy changed", zap.String("policy", name), zap.String("file", next.path),
 				zap.String("from", present.policy.Revision()), zap.String("to", next.policy.Revision()))
@@ -212,7 +230,7 @@ func (s *policySlot) refuse(cause [sha256.Size]byte, err error) error {
 	if s.refused == cause {
 		return nil
 	}
-	s.refused = cause
+	s.refused, s.why = cause, err
 	return err
 }
 

@@ -33,6 +33,7 @@ type runtime struct {
 	worlds   map[store.Environment]*world
 	policies policies
 	trail    *trail
+	health   healthLook
 
 	// applying guards what follows, and makes one configuration at a time
 	// take effect.
@@ -51,6 +52,10 @@ type runtime struct {
 	log       atomic.Pointer[zap.Logger]
 	operators atomic.Pointer[operators]
 	ready     atomic.Bool
+
+	events    *announcer
+	commits   *stopwatch
+	storeDown atomic.Bool // the last transaction was rolled back
 }
 
 // world is one environment at run time.
@@ -58,6 +63,7 @@ type world struct {
 	authority *token.Authority
 	secrets   *token.Secrets
 	throttle  *issuer.Throttle
+	seen      *seen
 	issuer    atomic.Pointer[issuer.Issuer] // nil until the environment was opened
 }
 
@@ -76,17 +82,23 @@ func borrowRuntime(s *Store) (*runtime, error) {
 }
 
 func newRuntime(key, path string) *runtime {
-	rt := &runtime{key: key, path: path, worlds: map[store.Environment]*world{}}
+	rt := &runtime{
+		key: key, path: path, worlds: map[store.Environment]*world{},
+		events: newAnnouncer(), commits: newStopwatch(commitBounds),
+	}
+	rt.policies.rejected = rt.events.policyRejected
 	rt.policies.slots = map[string]*policySlot{}
 	rt.policies.routes = map[string]*routeSlot{}
 	for _, env := range []store.Environment{store.Production, store.Sandbox} {
 		rt.worlds[env] = &world{
 			authority: token.NewAuthority(env, nil),
 			throttle:  issuer.NewThrottle(time.Now()),
+			seen:      newSeen(),
 		}
 	}
 	rt.log.Store(zap.NewNop())
 	rt.trail = newTrail(rt.log.Load)
+	rt.health.now, rt.health.stuckAfter = time.Now, defaultStuckAfter
 	return rt
 }
 
@@ -128,7 +140,7 @@ func (rt *runtime) apply(app *App) error {
 	}
 	rt.sweep()
 	rt.trail.begun(ctx, rt.applied.Load() == nil)
-	rt.trail.policiesChanged(ctx, revisions, rt.policies.revisions())
+	rt.policiesChanged(ctx, revisions)
 	rt.applied.Store(app)
 	rt.ready.Store(true)
 	app.log.Info("serving",
@@ -180,6 +192,7 @@ func (rt *runtime) open(ctx context.Context, app *App) (err error) {
 		var watching context.Context
 		watching, rt.stopWatch = context.WithCancel(ctx)
 		go rt.watch(watching)
+		go rt.events.deliver(watching)
 		go rt.keepHouse(watching)
 		go rt.keepUses(watching)
 		go rt.journal.Load().Keep(watching)
@@ -199,16 +212,10 @@ func (rt *runtime) openStore(ctx context.Context, app *App) error {
 		return fmt.Errorf("store %s: %w", rt.path, err)
 	}
 	st, err := sqlite.Open(ctx, sqlite.Options{
-		Path: rt.path,
-		Log:  rt.log.Load(),
-		Committed: func(revs []store.Revocation) {
-			for _, w := range rt.worlds {
-				w.authority.Apply(revs)
-			}
-			if j := rt.journal.Load(); j != nil {
-				j.Append(revs)
-			}
-		},
+		Path:      rt.path,
+		Log:       rt.log.Load(),
+		Committed: rt.takeEffect,
+		Settled:   rt.settled,
 	})
 	if err != nil {
 		return err
@@ -260,6 +267,7 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 		Throttle:        w.throttle, ClientIP: clientIP, RequestID: requestID, Audit: rt.trail.gathered.Add,
 		Login:   env.Login.provider(),
 		Changed: func(action, target string) { rt.note(name, action, target) },
+		Issued:  w.seen.issuedFor,
 		Log:     app.log.Named("issuer"),
 	})
 	if err != nil {
@@ -273,17 +281,30 @@ func (rt *runtime) applyEnvironment(ctx context.Context, app *App, name store.En
 func (rt *runtime) watch(ctx context.Context) {
 	ticker := time.NewTicker(policyPoll)
 	defer ticker.Stop()
+	signers := map[store.Environment]string{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			rt.noticeSigners(signers)
 			revisions := rt.policies.revisions()
 			if rt.policies.refresh(rt.log.Load()) {
-				rt.trail.policiesChanged(ctx, revisions, rt.policies.revisions())
+				rt.policiesChanged(ctx, revisions)
 				rt.sweep()
 				rt.warnOfLostScopes()
 			}
+		}
+	}
+}
+
+// policiesChanged says which policies are others than before.
+func (rt *runtime) policiesChanged(ctx context.Context, before map[string]string) {
+	after := rt.policies.revisions()
+	rt.trail.policiesChanged(ctx, before, after)
+	for _, name := range sortedKeys(after) {
+		if before[name] != after[name] {
+			rt.events.policyLoaded(name, after[name])
 		}
 	}
 }

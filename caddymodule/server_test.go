@@ -64,7 +64,8 @@ type server struct {
 	cmd     *exec.Cmd
 	exited  chan struct{}
 	output  *syncBuffer
-	disks   []disk // that the process sees and nobody else
+	env     []string // more of its environment
+	disks   []disk   // that the process sees and nobody else
 }
 
 // newServer prepares a folder with the quickstart's clients; start runs it.
@@ -171,6 +172,7 @@ func (s *server) command(args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), asCaddy+"=1",
 		"HOME="+s.dir, "XDG_DATA_HOME="+s.path("data"), "XDG_CONFIG_HOME="+s.path("config"),
 		"CADDY_ADMIN=unix/"+s.path("admin.sock"), "GORACE=halt_on_error=1 atexit_sleep_ms=50") // and not a second for each command
+	cmd.Env = append(cmd.Env, s.env...)
 	cmd.Dir = s.dir
 	return cmd
 }

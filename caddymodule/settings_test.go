@@ -31,7 +31,7 @@ type proof struct {
 }
 
 func proofs() []proof {
-	return slices.Concat(appProofs, environmentProofs, loginProofs, webhookProofs, partyProofs, appPartyProofs, gateProofs, routeProofs(), policyProofs)
+	return slices.Concat(appProofs, environmentProofs, loginProofs, webhookProofs, partyProofs, appPartyProofs, gateProofs, limitProofs, routeProofs(), corsProofs(), policyProofs, healthProofs)
 }
 
 // TestEverySettingIsProven fails for a setting that is new and has no proof, for
@@ -111,6 +111,7 @@ func (v *variant) settings() settings {
 		"bearer":        config.Apps["bearer"],
 		"bearer_gate":   handlers(config.Apps["http"], "bearer_gate"),
 		"bearer_issuer": handlers(config.Apps["http"], "bearer_issuer"),
+		"bearer_health": handlers(config.Apps["http"], "bearer_health"),
 	}
 	s := settings{map[string]any{"json": own}, optionLines(v.files["Caddyfile"])}
 	for kind, file := range map[string]string{"policy": "rights.yaml", "test file": "tests.yaml"} {

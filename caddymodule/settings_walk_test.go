@@ -52,7 +52,7 @@ func ourModules(t *testing.T) (ours []caddy.ModuleInfo) {
 	for _, id := range caddy.Modules() {
 		module, err := caddy.GetModule(id)
 		must(t, err)
-		if typeOf(module).PkgPath() == here {
+		if typeOf(module).PkgPath() == here && id != "events.handlers.record" { // which tests have for themselves
 			ours = append(ours, module)
 		}
 	}
@@ -64,7 +64,10 @@ func typeOf(module caddy.ModuleInfo) reflect.Type {
 }
 
 // jsonKey is a key and the Go field that it fills.
-type jsonKey struct{ name, field string }
+type jsonKey struct {
+	name, field string
+	of          reflect.Type
+}
 
 // jsonKeys returns the keys of a type and of what is in it, with * for the names
 // and places that those who configure choose.
@@ -88,7 +91,7 @@ func jsonKeys(t *testing.T, name string, in reflect.Type) (keys []jsonKey) {
 		case key == "":
 			t.Errorf("%s.%s has no json tag", in, field.Name)
 		case key != "-":
-			keys = append(keys, jsonKey{name + "." + key, in.Name() + "." + field.Name})
+			keys = append(keys, jsonKey{name + "." + key, in.Name() + "." + field.Name, field.Type})
 			keys = append(keys, jsonKeys(t, name+"."+key, field.Type)...)
 		}
 	}
@@ -107,6 +110,7 @@ func grammars() []grammar {
 		{"bearer", func(d *caddyfile.Dispenser) error { _, err := parseApp(d, nil); return err }},
 		{"bearer_gate", new(Gate).UnmarshalCaddyfile},
 		{"bearer_issuer", new(Issuer).UnmarshalCaddyfile},
+		{"bearer_health", new(Health).UnmarshalCaddyfile},
 	}
 }
 
@@ -200,6 +204,10 @@ func sampleArgument(word string) string {
 		return "90s"
 	case "<network>/<address>":
 		return "udp/localhost:514"
+	case "<check>":
+		return checkNames[0]
+	case "<number>":
+		return "100"
 	case "<network>":
 		return "192.0.2.0/24"
 	}

@@ -46,7 +46,7 @@ type trail struct {
 	stop     context.CancelFunc
 	ended    chan struct{}
 
-	failing bool // of the goroutine alone
+	failing atomic.Pointer[error] // why the last round failed; nil: it did not
 }
 
 func newTrail(log func() *zap.Logger) *trail {
@@ -174,10 +174,13 @@ func (t *trail) round(ctx context.Context) {
 			break
 		}
 	}
-	if err != nil && ctx.Err() == nil && !t.failing {
+	if err == nil {
+		t.failing.Store(nil)
+		return
+	}
+	if t.failing.Swap(&err) == nil && ctx.Err() == nil {
 		t.log().Error("the audit trail can't be written or sealed; it is tried again each second", zap.Error(err))
 	}
-	t.failing = err != nil
 }
 
 // writeGathered writes in one transaction what was gathered. An event that the

@@ -3,11 +3,33 @@ package gate
 import (
 	"errors"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/store"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
+
+// measureEvery is how many decisions there are for one that is measured: looking at
+// the clock twice costs as much as half of a decision.
+const measureEvery = 16
+
+// measured is check, and how long that took is told of some.
+func (g *Gate) measured(x *exchange, r *http.Request) (Decision, *Refusal) {
+	x.turn++
+	if g.took == nil || x.turn%measureEvery != 1 {
+		return g.check(x, r)
+	}
+	begin := time.Now()
+	d, refusal := g.check(x, r)
+	took, decision := time.Since(begin), Allow
+	if refusal != nil {
+		decision = refusal.Decision()
+	}
+	g.took(decision, took)
+	return d, refusal
+}
 
 // check is steps 2 to 7: whether r may go on. If it may, x rides when check
 // returns; if it may not, x does not.
@@ -56,6 +78,9 @@ func (g *Gate) checkUnder(x *exchange, r *http.Request, p *policy.Policy) (Decis
 
 // checkRoute is steps 4 to 7 for the route that was matched.
 func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *policy.Match) (Decision, *Refusal) {
+	if c := m.Route.CORS; c != nil && foreignSocket(r, c) {
+		return Decision{}, g.refuse(r, flawOrigin)
+	}
 	var lease *token.Lease
 	if !m.Route.Public {
 		raw, flaw := credential(r, m.Route)
@@ -63,7 +88,7 @@ func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *pol
 			return Decision{}, g.refuse(r, flaw)
 		}
 		var refusal *Refusal
-		if lease, refusal = g.prove(r, raw); refusal != nil {
+		if lease, refusal = g.prove(x, r, raw); refusal != nil {
 			return Decision{}, refusal
 		}
 	}
@@ -87,26 +112,39 @@ func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *pol
 }
 
 // prove is step 5: the facts of the token, from the cache where possible.
-func (g *Gate) prove(r *http.Request, raw string) (*token.Lease, *Refusal) {
-	lease, err := g.authority.Check(raw)
+func (g *Gate) prove(x *exchange, r *http.Request, raw string) (*token.Lease, *Refusal) {
+	tokens := &g.counts.tokens[x.lane]
+	if lease := g.authority.Cached(raw); lease != nil {
+		tokens.hits.Add(1)
+		return lease, nil
+	}
+	tokens.misses.Add(1)
+	lease, err := g.authority.Prove(raw, g.clientIP(r))
 	if err == nil {
 		return lease, nil
 	}
 	// A credential is well formed if it is good, so its form need only be judged
 	// when it is not: reading 700 bytes would cost more than the cache does.
-	if !wellFormed(raw) {
+	if strings.ContainsAny(raw, " \t") {
 		return nil, g.refuse(r, flawMalformed)
+	}
+	if !wellFormed(raw) {
+		return nil, g.refuse(r, flawAlien)
 	}
 	return nil, g.refuseProof(r, err)
 }
 
-// refuseProof answers for the authority: what it calls invalid is 401, and
-// whatever else went wrong is 503, because nothing is known about the token.
+// refuseProof answers for the authority: what it calls invalid is 401, 429 if too
+// many from the same address were, and whatever else went wrong is 503, because
+// nothing is known about the token.
 func (g *Gate) refuseProof(r *http.Request, err error) *Refusal {
 	var invalid *token.Invalid
+	var overloaded *token.Overloaded
 	switch {
 	case errors.As(err, &invalid):
 		return g.refuseInvalid(r, invalid)
+	case errors.As(err, &overloaded):
+		return g.refuseOverload(r, overloaded)
 	case errors.Is(err, store.ErrUnavailable):
 		return g.refuse(r, flawStore).because(err)
 	default:

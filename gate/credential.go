@@ -106,6 +106,21 @@ func CarriesSecret(r *http.Request) bool {
 	return inQuery(r.URL.RawQuery) || inQuery(query)
 }
 
+// misplaced are headers that programs take for Authorization, and access logs for
+// nothing secret.
+var misplaced = [...]string{"X-Authorization", "X-Forwarded-Authorization", "X-Access-Token"}
+
+// MisplacesSecret reports whether r, which was refused, may hold a good token in a
+// header where none is looked for. An access log would print it.
+func MisplacesSecret(r *http.Request) bool {
+	for _, name := range misplaced {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // inQuery reports whether a query holds an access_token. Semicolons separate
 // too: net/url drops a field with one, an upstream may not.
 func inQuery(query string) bool {
@@ -137,9 +152,9 @@ func isTokenField(field string) bool {
 }
 
 // stripQuery removes access_token from the query. The URL is replaced, because
-// copies of the request share it.
+// copies of the request share it. RequestURI goes with it: a proxy would log that.
 func stripQuery(r *http.Request) {
-	if !inQuery(r.URL.RawQuery) {
+	if _, query, _ := strings.Cut(r.RequestURI, "?"); !inQuery(r.URL.RawQuery) && !inQuery(query) {
 		return
 	}
 	var kept []string
@@ -151,5 +166,5 @@ func stripQuery(r *http.Request) {
 	}
 	clone := *r.URL
 	clone.RawQuery = strings.Join(kept, "&")
-	r.URL = &clone
+	r.URL, r.RequestURI = &clone, clone.RequestURI()
 }

@@ -44,11 +44,11 @@ func TestCredential(t *testing.T) {
 		{"two blanks", "/accounts", []string{"Authorization: Bearer  " + good}, 400, bare + `, error="invalid_request"`},
 		{"TAB", "/accounts", []string{"Authorization: Bearer\t" + good}, 400, bare + `, error="invalid_request"`},
 		{"blank and TAB", "/accounts", []string{"Authorization: Bearer \t" + good}, 400, bare + `, error="invalid_request"`},
-		{"quotes", "/accounts", []string{`Authorization: Bearer "` + good + `"`}, 400, bare + `, error="invalid_request"`},
+		{"quotes", "/accounts", []string{`Authorization: Bearer "` + good + `"`}, 401, bare + `, error="invalid_token"`},
 		{"something after", "/accounts", []string{"Authorization: Bearer " + good + " extra"}, 400, bare + `, error="invalid_request"`},
 		{"list", "/accounts", []string{"Authorization: Bearer " + good + ",Basic YTpi"}, 400, bare + `, error="invalid_request"`},
 		{"no token", "/accounts", []string{"Authorization: Bearer"}, 400, bare + `, error="invalid_request"`},
-		{"padding alone", "/accounts", []string{"Authorization: Bearer =="}, 400, bare + `, error="invalid_request"`},
+		{"padding alone", "/accounts", []string{"Authorization: Bearer =="}, 401, bare + `, error="invalid_token"`},
 		{"folded", "/accounts", []string{"Authorization: Bearer", " " + good + "  x"}, 400, ""},
 		{"two headers", "/accounts", []string{"Authorization: Bearer " + good, "Authorization: Bearer " + good}, 400, bare + `, error="invalid_request"`},
 		{"two schemes", "/accounts", []string{"Authorization: Basic YTpi", "Authorization: Bearer " + good}, 400, bare + `, error="invalid_request"`},
@@ -62,7 +62,7 @@ func TestCredential(t *testing.T) {
 		{"made up", "/accounts", []string{"Authorization: Bearer abc"}, 401, bare + `, error="invalid_token"`},
 		{"made up JWT", "/accounts", []string{"Authorization: Bearer eyJhbGciOiJub25lIn0.e30."}, 401, bare + `, error="invalid_token"`},
 		{"made up opaque", "/accounts", []string{"Authorization: Bearer cb_test_personal_abc"}, 401, bare + `, error="invalid_token"`},
-		{"last byte changed", "/accounts", []string{"Authorization: Bearer " + good[:len(good)-1] + "*"}, 400, ""},
+		{"last byte changed", "/accounts", []string{"Authorization: Bearer " + good[:len(good)-1] + "*"}, 401, bare + `, error="invalid_token"`},
 		{"signature of another", "/accounts", []string{"Authorization: Bearer " + swapSignature(good, w.mint(t))}, 401, bare + `, error="invalid_token"`},
 
 		{"no route comes before the credential", "/nowhere", []string{"Authorization: Bearer  x"}, 403, ""},
@@ -106,6 +106,8 @@ func TestSubprotocolCredential(t *testing.T) {
 		{"alone", "/ws", []string{"Sec-WebSocket-Protocol: bearer, " + good}, 200, ""},
 		{"with others", "/ws", []string{"Sec-WebSocket-Protocol: bearer, " + good + ", market.v1, market.v2"}, 200, "market.v1, market.v2"},
 		{"over two lines", "/ws", []string{"Sec-WebSocket-Protocol: bearer", "Sec-WebSocket-Protocol: " + good + ",market.v1"}, 200, "market.v1"},
+		{"again behind", "/ws", []string{"Sec-WebSocket-Protocol: bearer, " + good + ", market.v1, " + good}, 200, "market.v1"},
+		{"again before", "/ws", []string{"Sec-WebSocket-Protocol: " + good, "Sec-WebSocket-Protocol: market.v1, bearer, " + good}, 200, "market.v1"},
 		{"not first", "/ws", []string{"Sec-WebSocket-Protocol: market.v1, bearer, " + good}, 200, "market.v1"},
 		{"no offer, header", "/ws", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: market.v1"}, 200, "market.v1"},
 		{"header too", "/ws", []string{"Authorization: Bearer " + good, "Sec-WebSocket-Protocol: bearer, " + good}, 400, ""},
@@ -158,6 +160,7 @@ func TestPublicRouteIgnoresAndStripsCredentials(t *testing.T) {
 	w := openWorld(t, func(o *Options) { o.ForwardToken = true })
 	server := w.serve(t, handlerFunc(func(rw http.ResponseWriter, r *http.Request) error {
 		rw.Header().Set("X-Query", r.URL.RawQuery)
+		rw.Header().Set("X-Target", r.RequestURI) // which a proxy may log
 		return r.Header.Write(rw)
 	}))
 	for _, lines := range [][]string{
@@ -174,6 +177,9 @@ func TestPublicRouteIgnoresAndStripsCredentials(t *testing.T) {
 		}
 		if query := resp.Header.Get("X-Query"); query != "a=1&b=2" {
 			t.Errorf("query %q", query)
+		}
+		if target := resp.Header.Get("X-Target"); target != "/health?a=1&b=2" {
+			t.Errorf("target %q", target)
 		}
 		for _, name := range []string{"Subject", "Client", "Accounts", "Scope"} {
 			if !strings.Contains(got, "X-Auth-"+name+": \r\n") {
@@ -219,7 +225,20 @@ func TestCarriesSecret(t *testing.T) {
 	}
 }
 
-// When the store cannot be asked, the answer is 503: never a pass, and never a
+func TestMisplacesSecret(t *testing.T) {
+	for name, want := range map[string]bool{
+		"X-Authorization": true, "x-forwarded-authorization": true, "X-Access-Token": true,
+		"Authorization": false, "X-Request-Id": false,
+	} {
+		r := httptest.NewRequest("GET", "/a", nil)
+		r.Header.Set(name, "Bearer x")
+		if got := MisplacesSecret(r); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// When the store cannot be asked (REVOCATION-07), the answer is 503: never a pass, and never a
 // 401, upon which a client would throw a good token away.
 func TestStoreAway(t *testing.T) {
 	w := openWorld(t, nil)
@@ -249,25 +268,31 @@ func TestStoreAway(t *testing.T) {
 	})
 }
 
-// The parser never panics, never finds a token where there are two headers, and
-// what it finds is a part of what was sent.
+// The parser never finds a token where there are two headers, what it finds is a
+// part of what was sent, and nothing of it is handed on.
 func FuzzCredential(f *testing.F) {
-	f.Add("Bearer abc", "bearer, abc", "access_token=1")
-	f.Add("bearer  x", "chat", "a=1;b")
-	f.Add("Basic x", "bearer,", "%61ccess_token")
+	for _, seed := range [][3]string{
+		{"Bearer abc", "bearer, abc", "access_token=1"}, {"bearer  x", "chat", "a=1;b"}, {"Basic x", "bearer,", "%61ccess_token"}, {"BEARER abc", "", ""},
+		{"Bearer\tabc", "", ""}, {"Bearer abc \t", "", ""}, {`Bearer "abc"`, "", ""}, {"Bearer abc extra", "", ""}, {"Bearer%20abc", "", ""}, {"Token abc", "", ""},
+		{"DPoP abc", "", ""}, {"Bearer a\x00b", "", ""}, {"Bearer \xe9", "", ""}, {"", "bearer,abc", ""}, {"", "abc, bearer, abc, abc", ""}, {"", "bearer, bearer, abc", ""},
+		{"", "BEARER\t,\tabc,chat", "a&access_token"}, {"Bearer", "", "ACCESS_TOKEN=x"}, {"Bearer ", ",,bearer", "access%5ftoken=x"},
+	} {
+		f.Add(seed[0], seed[1], "chat", seed[2])
+		f.Add(seed[0], "chat", seed[1], seed[2])
+	}
 	route := &policy.Route{Credentials: policy.Header | policy.Subprotocol}
-	f.Fuzz(func(t *testing.T, authorization, offer, query string) {
+	f.Fuzz(func(t *testing.T, authorization, first, second, query string) {
 		r := httptest.NewRequest("GET", "/ws", nil)
 		r.URL.RawQuery = query
 		r.Header = http.Header{
-			"Authorization": {authorization}, "Sec-Websocket-Protocol": {offer},
+			"Authorization": {authorization}, "Sec-Websocket-Protocol": {first, second},
 			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 		}
 		raw, flaw := credential(r, route)
 		if (raw == "") == (flaw == nil) {
 			t.Fatalf("token %q, flaw %v", raw, flaw)
 		}
-		if !strings.Contains(authorization, raw) && !strings.Contains(offer, raw) {
+		if !strings.Contains(authorization, raw) && !strings.Contains(first, raw) && !strings.Contains(second, raw) {
 			t.Fatalf("token %q was not sent", raw)
 		}
 		if CarriesSecret(r) {
@@ -276,6 +301,10 @@ func FuzzCredential(f *testing.F) {
 			r.RequestURI = ""
 			if CarriesSecret(r) {
 				t.Fatalf("left over: %q %q", r.Header["Sec-Websocket-Protocol"], r.URL.RawQuery)
+			}
+			left := strings.Join(r.Header["Sec-Websocket-Protocol"], ", ")
+			if offered, count := subprotocolToken([]string{first, second}); count == 1 && offered != "" && slices.Contains(strings.Split(left, ", "), offered) {
+				t.Fatalf("the token %q is handed on: %q", offered, left)
 			}
 		}
 		r.Header["Authorization"] = []string{authorization, authorization}

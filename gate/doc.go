@@ -26,6 +26,10 @@
 // asked two questions more (limits.go): from where, after step 6, and how
 // often, after step 7.
 //
+// A browser's question what a page may send (CORS) is answered before all that,
+// if the policy says who may (cors.go). What is larger than the limits is refused
+// before anything is read of it (size.go).
+//
 // # Riding
 //
 // An allowed request is served by the next handler with a derived context, which

@@ -14,6 +14,8 @@ import (
 type exchange struct {
 	token.Ride
 	gate *Gate
+	lane uint32 // of the counters; it is kept
+	turn uint32 // how many requests it was used for; it is kept
 
 	method, path string // as judged; set before joining
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-bearer/caddy-bearer/policy"
@@ -36,6 +37,7 @@ type Options struct {
 	Problems     string // prefix of the problem pages' URLs; "" for about:blank
 	Identity     IdentityHeaders
 	ForwardToken bool // leave Authorization for the upstream, except on public routes
+	Limits       Limits
 
 	// TrustedProxy reports whether the peer may say who the client is. Nil:
 	// nobody may.
@@ -53,6 +55,14 @@ type Options struct {
 	// configuration that it began under, and release when it has ended. Nil: no
 	// one is told.
 	Hold func() (release func())
+	// Streams is told of each exchange that becomes a stream, and again when that has
+	// ended. Nil: no one is.
+	Streams func(*http.Request, StreamEvent)
+	// Counts counts what is decided. Nil: one of its own.
+	Counts *Counts
+	// Took is told how long a decision took, of one request in sixteen. Nil: no one
+	// is.
+	Took func(decision string, took time.Duration)
 	// Now is the clock; the Authority's by default.
 	Now func() time.Time
 }
@@ -64,6 +74,13 @@ type Decision struct {
 	Lease  *token.Lease // nil: anonymous on a public route
 }
 
+// StreamEvent is the beginning or the end of a stream.
+type StreamEvent struct {
+	Decision Decision
+	Ended    string        // why it has ended, one of StreamEnds; empty: it begins
+	Lasted   time.Duration // if it has ended
+}
+
 // Gate decides on requests. It is safe for concurrent use.
 type Gate struct {
 	authority    *token.Authority
@@ -73,13 +90,19 @@ type Gate struct {
 	requestID    func(*http.Request) string
 	allowed      func(*http.Request, Decision)
 	hold         func() func()
+	streams      func(*http.Request, StreamEvent)
+	took         func(string, time.Duration)
 	now          func() time.Time
+
+	counts *Counts
+	book   atomic.Pointer[book]
 
 	identity     identity
 	forwardToken bool
 	challenge    string // "Bearer realm=…", which others begin with
 	resource     *resource
 	problems     string
+	sizes        sizes
 
 	// exchanges is a pool of one authority's riders: a Ride keeps its place in
 	// the register that it joined first.
@@ -111,9 +134,13 @@ func New(o Options) (*Gate, error) {
 		authority: o.Authority, policy: o.Policy,
 		trustedProxy: o.TrustedProxy, clientIP: o.ClientIP, requestID: o.RequestID,
 		allowed: o.Allowed, hold: o.Hold, now: o.Now,
+		streams: o.Streams, took: o.Took, counts: o.Counts,
 		identity: id, forwardToken: o.ForwardToken,
 		challenge: "Bearer realm=" + quote(o.Realm), problems: o.Problems,
 		resource: newResource(o.Resource),
+	}
+	if g.sizes, err = newSizes(o.Limits); err != nil {
+		return nil, err
 	}
 	if g.now == nil {
 		g.now = o.Authority.Now
@@ -121,8 +148,11 @@ func New(o Options) (*Gate, error) {
 	if g.clientIP == nil {
 		g.clientIP = peerIP
 	}
+	if g.counts == nil {
+		g.counts = NewCounts()
+	}
 	g.closeTimeout = closeTimeout
-	g.exchanges.New = func() any { return &exchange{gate: g} }
+	g.exchanges.New = func() any { return &exchange{gate: g, lane: g.counts.turn.Add(1) % lanes} }
 	return g, nil
 }
 
@@ -134,19 +164,35 @@ func New(o Options) (*Gate, error) {
 // context is canceled, with a cause that wraps context.Canceled, when the token
 // dies or the policy forbids the request.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) error {
+	err := g.serve(w, r, next)
+	if refusal, ok := err.(*Refusal); ok { //nolint:errorlint // one of ours, and none that next has wrapped
+		g.counts.Refuse(refusal)
+	}
+	return err
+}
+
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next Handler) error {
 	if flaw := g.sanitize(r); flaw != nil {
-		return g.refuse(r, flaw)
+		return g.readable(r, g.refuse(r, flaw))
 	}
 	if g.resource.asked(r) {
 		g.describe(w, r)
 		return nil
 	}
+	if isPreflight(r) {
+		if answered, refusal := g.preflight(w, r); refusal != nil {
+			return g.readable(r, refusal)
+		} else if answered {
+			return nil
+		}
+	}
 	x := g.take()
-	d, refusal := g.check(x, r)
+	d, refusal := g.measured(x, r)
 	if refusal != nil {
 		g.release(x)
-		return refusal
+		return g.readable(r, refusal)
 	}
+	g.allow(x, &d)
 	return g.pass(w, r, next, x, d)
 }
 
@@ -157,9 +203,13 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	defer cancel(nil)
 	out := &response{
 		inner: w, cancel: cancel, hold: g.hold, closeTimeout: g.closeTimeout, upgrade: upgradeOf(r),
-		request: r, route: d.Route.ID, clientIP: g.clientIP, began: x.began,
+		request: r, route: d.Route.ID, clientIP: g.clientIP, began: x.began, gate: g, decision: d,
+	}
+	if c := d.Route.CORS; c != nil {
+		out.cors, out.origin = c, originOf(r)
 	}
 	out.offered = g.forward(r, &d, &out.identity)
+	g.sizes.bound(r, out)
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		w.Header().Set("Connection", "close")
 	}
@@ -174,7 +224,11 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, next Handler, x *exc
 	if g.allowed != nil {
 		g.allowed(r, d)
 	}
-	return next.ServeHTTP(out, r)
+	err = next.ServeHTTP(out, r)
+	if !out.wroteHeader { // what next did not answer, others will
+		setCORS(w.Header(), out.cors, out.origin)
+	}
+	return err
 }
 
 // settle ends an exchange that was cut: politely where the protocol lets us,
@@ -190,6 +244,7 @@ func (g *Gate) settle(out *response, r *http.Request, d *Decision, cause token.C
 	case !out.wroteHeader:
 		refusal := g.refuseCut(r, cause, err)
 		refusal.Route, refusal.Lease = d.Route, d.Lease
+		refusal.cors, refusal.origin = out.cors, out.origin
 		return refusal
 	case out.farewell(cause):
 		return nil

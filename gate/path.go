@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxPath is the longest path that is judged, as it stands in the request line.
@@ -183,7 +185,8 @@ func hexDigit(c byte) byte {
 	return 0xff
 }
 
-// readable reports whether a path beyond ASCII is UTF-8 without controls.
+// readable reports whether a path beyond ASCII is UTF-8 without controls, and
+// clean too for servers that fold full-width dots, slashes and the like (NFKC).
 func readable(path string, encoded bool) bool {
 	if encoded {
 		var err error
@@ -191,7 +194,11 @@ func readable(path string, encoded bool) bool {
 			return false
 		}
 	}
-	return utf8.ValidString(path) && !strings.ContainsFunc(path, unicode.IsControl)
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		return false
+	}
+	folded := norm.NFKC.String(path)
+	return folded == path || clean(folded, false) && strings.Count(folded, "/") == strings.Count(path, "/")
 }
 
 // isTokenChar reports whether c may be part of a token (RFC 9110 §5.6.2).

@@ -21,10 +21,14 @@ const (
 	CodeInsufficientScope = "insufficient_scope"      // 403
 	CodeAccountNotGranted = "account_not_granted"     // 403
 	CodeAddressNotAllowed = "address_not_allowed"     // 403
+	CodeOriginNotAllowed  = "origin_not_allowed"      // 403
 	CodeNoRoute           = "no_route"                // 403
 	CodeMethodNotAllowed  = "method_not_allowed"      // 405
+	CodeContentTooLarge   = "content_too_large"       // 413
 	CodeURITooLong        = "uri_too_long"            // 414
 	CodeRateLimited       = "rate_limited"            // 429
+	CodeTooManyInvalid    = "too_many_invalid_tokens" // 429
+	CodeHeaderTooLarge    = "header_too_large"        // 431
 	CodeUnavailable       = "temporarily_unavailable" // 503
 )
 
@@ -66,6 +70,8 @@ var (
 
 	flawInvalid = &flaw{status: http.StatusUnauthorized, code: CodeInvalidToken,
 		title: "The token is not valid", challenge: true, detail: "The token is not valid here."}
+	flawAlien = &flaw{status: http.StatusUnauthorized, code: CodeInvalidToken, reason: string(token.ReasonMalformed),
+		title: "The token is not valid", challenge: true, detail: "The token has characters that no token has."}
 	flawScope = &flaw{status: http.StatusForbidden, code: CodeInsufficientScope, reason: CodeInsufficientScope,
 		title: "The token lacks a scope", challenge: true}
 	flawAccount = &flaw{status: http.StatusForbidden, code: CodeAccountNotGranted, reason: CodeAccountNotGranted,
@@ -75,8 +81,15 @@ var (
 
 	flawAddress = &flaw{status: http.StatusForbidden, code: CodeAddressNotAllowed, reason: CodeAddressNotAllowed,
 		title: "The token may not be used from here", detail: "The token has a list of networks that it may be used from, and the address of this request is in none of them."}
+	flawOrigin = &flaw{status: http.StatusForbidden, code: CodeOriginNotAllowed, reason: CodeOriginNotAllowed,
+		title: "The page may not use this route", detail: "The policy names the origins whose pages may use this route, and the page's is none of them."}
 	flawRate = &flaw{status: http.StatusTooManyRequests, code: CodeRateLimited, reason: CodeRateLimited,
 		title: "The token is used too often"}
+
+	flawFailures = &flaw{status: http.StatusTooManyRequests, code: CodeTooManyInvalid, reason: "failed_tokens",
+		title: "Too many tokens from this address were not valid", detail: "Tokens of this address are looked at slowly, because too many were none of ours. This one was not looked at."}
+
+	flawOverloaded = unavailable("overloaded", "Whether the token is valid was not found out, because too many others are to be looked at.")
 
 	flawStore  = unavailable("store", "Whether the token is valid cannot be found out at the moment.")
 	flawRights = unavailable("rights", "The rights of the token are being changed.")
@@ -119,10 +132,21 @@ type Refusal struct {
 
 	challenge string // empty: none
 	quota     token.Quota
+	cors      *policy.CORS // what the policy says of pages; nil: nothing
+	origin    string       // of the page that asked
 	problems  string
 	requestID string
 	closes    bool
 	cause     error
+}
+
+// Decision is Fault if nothing is known about the token, or too much is asked of the
+// server, and Deny otherwise.
+func (f *Refusal) Decision() string {
+	if f.Status >= http.StatusInternalServerError {
+		return Fault
+	}
+	return Deny
 }
 
 // Error is for logs.
@@ -141,7 +165,7 @@ func (f *Refusal) Unwrap() error { return f.cause }
 func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 	refusal := &Refusal{
 		Status: f.status, Code: f.code, Reason: f.reason, Title: f.title, Detail: f.detail,
-		problems: g.problems, closes: r.ProtoMajor == 1 && r.ProtoMinor == 0,
+		problems: g.problems, closes: g.closes(r, f),
 	}
 	if f.status == http.StatusServiceUnavailable {
 		refusal.RetryAfter = retryAfter
@@ -161,6 +185,14 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 	return refusal
 }
 
+// closes reports whether a refusal of r ends its connection: over HTTP/1.0, while
+// the rest of a body that is too large is still to come, and when a body waits to be
+// asked for (RFC 9110 §10.1.1). In an open connection that would be asked for and
+// read before the client hears anything.
+func (g *Gate) closes(r *http.Request, f *flaw) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || f == g.sizes.body || len(r.Header["Expect"]) > 0)
+}
+
 func (f *Refusal) because(err error) *Refusal {
 	f.cause = err
 	return f
@@ -171,6 +203,9 @@ func (f *Refusal) because(err error) *Refusal {
 func (g *Gate) refuseInvalid(r *http.Request, invalid *token.Invalid) *Refusal {
 	refusal := g.refuse(r, flawInvalid).because(invalid)
 	refusal.Reason = string(invalid.Reason)
+	if invalid.Reason == token.ReasonSize {
+		refusal.Detail = "The token is longer than any of ours."
+	}
 	if invalid.Proven && invalid.Detail != "" {
 		refusal.Detail = "The token is not valid: " + invalid.Detail + "; server time " + stamp(g.now()) + "."
 	}
@@ -223,6 +258,8 @@ func (g *Gate) refuseCut(r *http.Request, cause token.Cause, err error) *Refusal
 	case token.CauseForbidden:
 		refusal = g.refuse(r, flawNoRoute)
 		refusal.Reason, refusal.Detail = "cut_forbidden", "The policy changed and no longer allows this request."
+	case causeBody:
+		refusal = g.refuse(r, g.sizes.body)
 	default:
 		refusal = g.refuse(r, flawInvalid)
 		refusal.Reason = "cut_" + eventOf(cause)
@@ -245,6 +282,7 @@ func (f *Refusal) SetHeaders(h http.Header) {
 		h.Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
 	}
 	setQuota(h, &f.quota)
+	setCORS(h, f.cors, f.origin)
 	if f.Status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}

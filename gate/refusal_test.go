@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -128,5 +129,21 @@ func TestRefusalReplacesPreparedHeaders(t *testing.T) {
 func TestQuote(t *testing.T) {
 	if got := quote("a\"b\\c\r\né"); got != `"a\"b\\c???"` {
 		t.Errorf("%s", got)
+	}
+}
+
+// IDENTITY-12: who waits to be asked for the body is refused without being asked,
+// also where the server around the gate has wrapped it, as Caddy does.
+func TestRefusalAsksForNoBody(t *testing.T) {
+	w := openWorld(t, nil)
+	gated := w.gated(nothing)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+		gated.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(server.Close)
+	resp := raw(t, server, request("POST", "/upload", "Authorization: Bearer abc", "Expect: 100-continue", "Content-Length: 1000000"))
+	if resp.StatusCode != http.StatusUnauthorized || !resp.Close {
+		t.Errorf("status %d, closes %v", resp.StatusCode, resp.Close)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-bearer/caddy-bearer/policy"
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
@@ -28,6 +29,10 @@ type response struct {
 	request      *http.Request // as it came in
 	route        string        // the id of what let it through
 	clientIP     func(*http.Request) string
+	cors         *policy.CORS // what the policy says of pages; nil: nothing
+	origin       string       // of the page that asks; read before others change the request
+	gate         *Gate        // that it tells of streams; nil in tests of the response alone
+	decision     Decision
 
 	identity [identityHeaders]string // the request's, here to save an allocation
 
@@ -80,6 +85,9 @@ func (o *response) finish() token.Cause {
 		// the handler has returned.
 		<-conn.ended
 	}
+	if o.gate != nil && o.streaming.Load() {
+		o.gate.streamEnded(o, cause)
+	}
 	if release != nil {
 		release()
 	}
@@ -100,10 +108,13 @@ func (o *response) stream() {
 		client = o.clientIP(o.request)
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.release, o.client = release, client
 	if o.began.IsZero() {
 		o.began = time.Now()
+	}
+	o.mu.Unlock()
+	if o.gate != nil {
+		o.gate.streamBegan(o)
 	}
 }
 
@@ -157,6 +168,7 @@ func (o *response) WriteHeader(status int) {
 // begin looks at the header of the answer before it goes out.
 func (o *response) begin(status int) {
 	header := o.inner.Header()
+	setCORS(header, o.cors, o.origin)
 	tunnel := o.upgrade == overConn && status == http.StatusSwitchingProtocols ||
 		o.upgrade == overStream && status/100 == 2
 	switch {

@@ -6,9 +6,12 @@ import (
 	"strings"
 )
 
-// sanitize is step 1: it refuses what would make the proxy lose our headers and
-// deletes whatever the upstream could take for ours.
+// sanitize is step 1: it refuses what is too large, and what would make the proxy
+// lose our headers, and deletes whatever the upstream could take for ours.
 func (g *Gate) sanitize(r *http.Request) *flaw {
+	if f := g.sizes.judge(r); f != nil {
+		return f
+	}
 	if values := r.Header["Connection"]; len(values) > 0 && !harmless(values) {
 		return flawConnection
 	}
@@ -16,7 +19,12 @@ func (g *Gate) sanitize(r *http.Request) *flaw {
 		(r.Method != http.MethodGet || len(values) > 1 || !strings.EqualFold(values[0], "websocket")) {
 		dropUpgrade(r.Header)
 	}
-	for name := range r.Header {
+	fields, size := 0, 0
+	for name, values := range r.Header {
+		fields += len(values)
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
 		switch g.identity.judge(name) {
 		case forged:
 			delete(r.Header, name)
@@ -26,6 +34,9 @@ func (g *Gate) sanitize(r *http.Request) *flaw {
 			}
 		case innocent:
 		}
+	}
+	if f := g.sizes.judgeHeader(fields, size); f != nil {
+		return f
 	}
 	if r.Trailer != nil && r.Body != nil {
 		r.Body = &trailers{ReadCloser: r.Body, fields: r.Trailer, identity: &g.identity}

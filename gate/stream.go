@@ -22,6 +22,8 @@ func eventOf(cause token.Cause) string {
 		return "forbidden"
 	case token.CauseShutdown:
 		return "shutdown"
+	case causeBody:
+		return "body_size"
 	}
 	return "ended"
 }

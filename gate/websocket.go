@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -62,12 +63,13 @@ func subprotocolToken(offers []string) (raw string, count int) {
 }
 
 // stripSubprotocol removes each "bearer" with the token after it, whether or
-// not it was the credential, and reports whether there was one.
+// not it was the credential and wherever else it is offered, and reports whether
+// there was one.
 func stripSubprotocol(h http.Header, offers []string) bool {
 	if _, count := subprotocolToken(offers); count == 0 {
 		return false
 	}
-	var kept []string
+	var kept, tokens []string
 	announced := false
 	for _, list := range offers {
 		for offer := range strings.SplitSeq(list, ",") {
@@ -76,14 +78,15 @@ func stripSubprotocol(h http.Header, offers []string) bool {
 			case strings.EqualFold(offer, "bearer"):
 				announced = true
 			case announced:
-				announced = false
+				tokens, announced = append(tokens, offer), false
 			case offer != "":
 				kept = append(kept, offer)
 			}
 		}
 	}
+	kept = slices.DeleteFunc(kept, func(offer string) bool { return slices.Contains(tokens, offer) })
 	delete(h, "Sec-Websocket-Protocol")
-	if kept != nil {
+	if len(kept) > 0 {
 		h["Sec-Websocket-Protocol"] = []string{strings.Join(kept, ", ")}
 	}
 	return true

@@ -82,16 +82,16 @@ func TestAttackRows(t *testing.T) {
 			b.do(formCall(pathToken, "", append(grantType, "client_id", botID)...)).wantError(t, 401, "invalid_client")
 		},
 		"CLIENT-AUTH-11": func(t *testing.T, b *bank) {
-			b.do(asserted("eyJhbGciOiJub25lIn0.e30.", "client_id", botID)).wantError(t, 400, "invalid_request")
+			b.do(asserted("eyJhbGciOiJub25lIn0.e30.", "client_id", botID)).wantError(t, 401, "invalid_client")
 		},
 		"CLIENT-AUTH-13": func(t *testing.T, b *bank) {
 			for range 2 {
-				b.do(asserted("e30.e30.e30", "client_id", botID)).wantError(t, 400, "invalid_request")
+				b.do(asserted("e30.e30.e30", "client_id", botID)).wantError(t, 401, "invalid_client")
 			}
 		},
-		"CLIENT-AUTH-14": func(t *testing.T, b *bank) { b.do(asserted("e30.e30.e30")).wantError(t, 400, "invalid_request") },
+		"CLIENT-AUTH-14": func(t *testing.T, b *bank) { b.do(asserted("e30.e30.e30")).wantError(t, 401, "invalid_client") },
 		"CLIENT-AUTH-15": func(t *testing.T, b *bank) {
-			b.do(asserted("e30.e30.e30", "client_id", otherID)).wantError(t, 400, "invalid_request")
+			b.do(asserted("e30.e30.e30", "client_id", otherID)).wantError(t, 401, "invalid_client")
 		},
 		"CLIENT-AUTH-18": func(t *testing.T, b *bank) { // that it costs the same time is for the tests of token.Secrets
 			want := b.do(formCall(pathToken, formBasic("nobody", "x"), grantType...)).body

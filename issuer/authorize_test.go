@@ -162,7 +162,7 @@ func TestAuthorizeRedirectURIsThatAreGood(t *testing.T) {
 }
 
 // What is wrong with the rest of a request the client is told, with its state as
-// it came and the issuer's name (METADATA-04).
+// it came and the issuer's name (METADATA-04, SENDER-CONSTRAINT-EXT-25).
 func TestAuthorizeErrorsThatTheClientIsTold(t *testing.T) {
 	b := newPeople(t)
 	w := b.asUser(adaID)

@@ -52,6 +52,7 @@ func (i *Issuer) clientCredentials(x *exchange, own *store.Party, f form) (respo
 	case err != nil:
 		return response{}, fmt.Errorf("issue grant: %w", err)
 	}
+	x.issued = GrantClientCredentials
 	return i.tokenAnswer(x, &standing, "")
 }
 

@@ -27,14 +27,13 @@ var (
 // then read as it stands: the bank's token endpoint knows the same clients and
 // never decodes, so their programs do not encode.
 func standardReadings(h http.Header, f form) ([]credentials, error) {
-	if f["client_assertion"] != "" {
-		return nil, invalidRequest("client_assertion is not supported")
-	}
 	basic, given, err := basicCredentials(h)
-	posted := credentials{id: f["client_id"], secret: f["client_secret"]}
+	posted, asserted := credentials{id: f["client_id"], secret: f["client_secret"]}, f["client_assertion"] != ""
 	switch {
-	case given && posted.secret != "":
+	case given && posted.secret != "", asserted && (given || posted.secret != ""):
 		return nil, invalidRequest("more than one way to authenticate in one request")
+	case asserted: // RFC 6749 §5.2: a method that is not supported is invalid_client
+		return nil, errNoAssertions
 	case err != nil:
 		return nil, err
 	case !given && !posted.readable():

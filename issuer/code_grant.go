@@ -27,6 +27,7 @@ func (i *Issuer) authorizationCode(x *exchange, _ *store.Party, f form) (respons
 	if err != nil {
 		return response{}, codeError(err)
 	}
+	x.issued = GrantAuthorizationCode
 	return i.tokenAnswer(x, &standing, raw)
 }
 

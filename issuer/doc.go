@@ -25,13 +25,22 @@
 //	POST     /oauth2/revoke                           revoke.go     (RFC 7009)
 //	GET      /oauth2/jwks                             jwks.go       (RFC 7517)
 //	GET      /token/self                              self.go       (RFC 6750)
+//	GET POST /oauth2/authorize                        authorize.go, consent.go (RFC 6749 §4.1)
+//	POST     /trading/token                           trading_token.go
 //	GET POST /connect                                 connect.go
 //	POST     /auth/ExchangeToken                      exchange.go
 //	POST     /users/DelinkUser                        exchange_delink.go
-//	GET POST /applications, /applications/{id}/…      application.go, application_own.go
-//	GET POST /static-tokens, /static-tokens/{id}/…    statictoken.go
 //	GET      /.well-known/oauth-authorization-server  metadata.go   (RFC 8414)
 //	GET      /problems/{code}                         problems.go   (RFC 9457 §3.1.1)
+//
+// The pages for people:
+//
+//	GET      /                                        home.go
+//	GET POST /login, /logout                          signin.go, login_oidc.go (with /login/callback)
+//	GET POST /settings/…                              security.go, connected.go, activity.go, integrations.go, notifications.go
+//	GET POST /applications/…, /static-tokens/…        application.go, application_own.go, statictoken.go
+//	GET      /developer                               developer.go
+//	GET POST /trading/tokens/…                        trading.go
 //
 // The first two are the bank's server-to-server dialect. What is odd about it
 // (a GET with a form body, credentials and scope in headers of their own, Basic

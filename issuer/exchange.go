@@ -61,7 +61,7 @@ func (i *Issuer) exchangeToken(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, accessCodeError(err)
 	}
-	x.grant = found.Grant
+	x.grant, x.issued = found.Grant, GrantExchange
 	return jsonResponse(http.StatusOK, struct {
 		Success     bool   `json:"success"`
 		AccessToken string `json:"accessToken"`

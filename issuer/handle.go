@@ -37,6 +37,7 @@ type exchange struct {
 	oldSecret time.Time // the secret was one that was replaced, and is good until then
 	person    string    // who is signed in, once known
 	grant     string    // once known
+	issued    string    // for what a token was issued, one of Grants; empty: none was
 	named     string    // the client or user that wants to authenticate, if there is one
 	wrong     string    // whose secret is wrong, where there are two
 }
@@ -142,6 +143,9 @@ func (i *Issuer) handler(kind exchange, methods []string, serve func(*exchange) 
 		var err error
 		if slices.Contains(methods, r.Method) {
 			answer, err = i.guarded(x, serve)
+			if err == nil && x.issued != "" {
+				i.issued(x.issued)
+			}
 		} else {
 			err = methodNotAllowed(allow)
 		}
@@ -218,6 +222,7 @@ func (i *Issuer) record(x *exchange, endpoint string, status int, err error) {
 	optional("user", x.person)
 	optional("grant", x.grant)
 	optional("request_id", x.requestID)
+	optional("issued", x.issued)
 	if err != nil {
 		answered := asOAuthError(err)
 		optional("error", answered.code)

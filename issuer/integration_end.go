@@ -137,7 +137,7 @@ func (i *Issuer) rotateIntegration(x *exchange, p *person, f form) (response, er
 	if overlap > 0 { // a copy of the database from before would let it live for longer
 		i.changed("personal_token.rotate", "token:"+one.ID)
 	}
-	x.grant = done.Grant.ID
+	x.grant, x.issued = done.Grant.ID, GrantPersonal
 	d := pages.IntegrationRotateData{
 		Layout: i.layoutIn(p, pages.SectionIntegrations), Integration: shownIntegration(&one), Ends: done.Ends, AtOnce: overlap == 0,
 		Issued: i.issuedToken(done.Value, &done.Token, &done.Grant),

@@ -68,7 +68,7 @@ func (i *Issuer) issueIntegration(x *exchange, p *person, r *rights, f form) (re
 	case err != nil:
 		return response{}, fmt.Errorf("issue token: %w", err)
 	}
-	x.grant = grant.ID
+	x.grant, x.issued = grant.ID, GrantPersonal
 	return i.integrationForm(x, p, r, http.StatusCreated, f, nil, i.issuedToken(raw, &row, &grant)), nil
 }
 

@@ -34,7 +34,7 @@ func (i *Issuer) tried(x *exchange, raw string) (pages.Tried, error) {
 	if raw == "" {
 		return pages.Tried{Outcome: pages.TriedNothing}, nil
 	}
-	lease, err := i.selfLease(raw, x.now)
+	lease, err := i.selfLease(x, raw)
 	var invalid *token.Invalid
 	switch {
 	case errors.As(err, &invalid):

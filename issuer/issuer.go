@@ -77,6 +77,9 @@ type Options struct {
 	// Changed is told which records people change by themselves, in the words of the
 	// audit trail: an older copy of the database has them as they were. Nil: nobody is.
 	Changed func(action, target string)
+	// Issued is told of each token that was issued, with one of the words of Grants.
+	// Nil: nobody is.
+	Issued func(grant string)
 	// Notifier tells users what happens to their tokens. Nil: nobody does, and the page on
 	// which they ask for it doesn't exist.
 	Notifier *notify.Notifier
@@ -107,6 +110,7 @@ type Issuer struct {
 	requestID func(*http.Request) string
 	audit     func(store.Event)
 	changed   func(action, target string)
+	issued    func(grant string)
 	now       func() time.Time
 	log       *zap.Logger
 
@@ -137,7 +141,7 @@ func New(o Options) (*Issuer, error) {
 		authority: o.Authority, keyring: o.Authority.Keyring(),
 		store: o.Store, secrets: o.Secrets, policy: o.Policy,
 		codeLifetime: o.CodeLifetime, refreshLifetime: o.RefreshLifetime,
-		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, now: o.Now, log: o.Log,
+		clientIP: o.ClientIP, requestID: o.RequestID, audit: o.Audit, changed: o.Changed, issued: o.Issued, now: o.Now, log: o.Log,
 		tradingScopes: o.TradingScopes, notifier: o.Notifier,
 		throttle: o.Throttle, sameOrigin: http.NewCrossOriginProtection(), base: base.Path,
 	}
@@ -160,6 +164,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Changed == nil {
 		o.Changed = func(string, string) {}
+	}
+	if o.Issued == nil {
+		o.Issued = func(string) {}
 	}
 	if o.Now == nil {
 		o.Now = o.Authority.Now

@@ -111,6 +111,13 @@ var errInvalidClient error = &oauthError{
 	description: "the credentials are not valid",
 }
 
+// errNoAssertions is the answer to a client that authenticates by private_key_jwt
+// or client_secret_jwt (RFC 7523), which nobody here is registered for.
+var errNoAssertions error = &oauthError{
+	status: http.StatusUnauthorized, code: codeInvalidClient, challenge: `Basic realm="oauth2", charset="UTF-8"`,
+	description: "client_assertion is not supported",
+}
+
 func methodNotAllowed(allow string) error {
 	return &oauthError{status: http.StatusMethodNotAllowed, code: codeInvalidRequest, description: "use " + allow, allow: allow}
 }

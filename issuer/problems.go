@@ -92,6 +92,15 @@ var problemTexts = map[string]problemText{
 			"If you do not use the token from elsewhere, somebody else has it: have it revoked at once.",
 		},
 	},
+	"origin-not-allowed": {
+		Status: "403 Forbidden",
+		Title:  "The page may not use this route",
+		Means:  "A browser asked on behalf of a page, and the page's origin is none of those that the policy lets in: scheme, host and port must be the same. Programs that are no page are not concerned.",
+		Do: []string{
+			"Compare the Origin header of the request with the address under which your page is known to whoever runs this service.",
+			"Ask them to add the origin to the policy.",
+		},
+	},
 	"no-route": {
 		Status: "403 Forbidden",
 		Title:  "No route allows this request",
@@ -108,12 +117,39 @@ var problemTexts = map[string]problemText{
 			"Do not use this service as a proxy.",
 		},
 	},
+	"content-too-large": {
+		Status: "413 Content Too Large",
+		Title:  "The body is too large",
+		Means:  "The body of the request has more bytes than this service takes; the detail in the answer says how many that are. The request was not carried out, or was ended when it became too large.",
+		Do: []string{
+			"Send less at a time.",
+			"Ask who runs this service if bodies of that size are meant to be sent.",
+		},
+	},
 	"uri-too-long": {
 		Status: "414 URI Too Long",
-		Title:  "The path is too long",
-		Means:  "The path is longer than any that a rule could be meant for.",
+		Title:  "The path or the address is too long",
+		Means:  "The path is longer than any that a rule could be meant for, or path and query together are longer than this service takes.",
 		Do: []string{
-			"Put long values into the query or the body.",
+			"Put long values into the body.",
+		},
+	},
+	"header-too-large": {
+		Status: "431 Request Header Fields Too Large",
+		Title:  "The header is too large",
+		Means:  "The request has more header fields than this service takes, or more bytes in them. The detail in the answer says how many that are.",
+		Do: []string{
+			"Look at what your program, or a proxy on the way, adds to each request. Cookies that have piled up are the usual reason.",
+		},
+	},
+	"too-many-invalid-tokens": {
+		Status: "429 Too Many Requests",
+		Title:  "Too many tokens from this address were not valid",
+		Means:  "Many requests from your address came with tokens that this service never issued. New tokens from there are looked at slowly for a while, and this one was not looked at. Nothing is known against it. Tokens that were used a moment ago go on working.",
+		Do: []string{
+			"Wait as long as the Retry-After header says, then repeat the request with the same token.",
+			"Look for a program of yours that makes tokens up, or sends those of another service.",
+			"If all requests reach this service through one proxy, tell who runs it: it may count the proxy's address for yours.",
 		},
 	},
 	"rate-limited": {

@@ -25,10 +25,15 @@ func (i *Issuer) revoke(x *exchange) (response, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), revokeTimeout)
 	defer cancel()
 	x.Request = x.WithContext(ctx)
-	if _, err := i.identifyClient(x, f); err != nil {
+	party, err := i.identifyClient(x, f)
+	if err != nil {
 		return response{}, err
 	}
-	if err := i.revokeToken(x, f["token"]); err != nil {
+	stranger := ""
+	if party.Client.Public {
+		stranger = x.ip // nobody has shown who he is
+	}
+	if err := i.revokeToken(x, f["token"], stranger); err != nil {
 		return response{}, err
 	}
 	// RFC 7009 §2.2 has clients ignore the body. Some look at its type before
@@ -46,11 +51,11 @@ func readTokenCall(r *http.Request) (form, error) {
 	return f, err
 }
 
-func (i *Issuer) revokeToken(x *exchange, raw string) error {
+func (i *Issuer) revokeToken(x *exchange, raw, stranger string) error {
 	if err := i.revocableHere(raw); err != nil {
 		return err
 	}
-	found, err := i.authority.Find(x.Context(), raw)
+	found, err := i.authority.Find(x.Context(), raw, stranger)
 	var invalid *token.Invalid
 	switch {
 	case errors.As(err, &invalid):

@@ -95,6 +95,7 @@ func (i *Issuer) s4Redeem(x *exchange, f form) (response, error) {
 	if err != nil {
 		return response{}, codeError(err)
 	}
+	x.issued = GrantServiceAccountCode
 	return i.s4Answer(x, &standing, raw, refresh.Expires)
 }
 
@@ -124,6 +125,7 @@ func (i *Issuer) s4Refresh(x *exchange, f form) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	x.issued = GrantRefreshToken
 	return i.s4Answer(x, &renewed.standing, renewed.refresh, renewed.until)
 }
 

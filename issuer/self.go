@@ -50,7 +50,7 @@ func (i *Issuer) self(x *exchange) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	lease, err := i.selfLease(raw, x.now)
+	lease, err := i.selfLease(x, raw)
 	var invalid *token.Invalid
 	switch {
 	case errors.As(err, &invalid):
@@ -87,17 +87,18 @@ var errAddress error = &oauthError{
 
 // selfLease proves a signed or personal token and asks whether it lives now, as
 // a gate does: what a personal one may do is looked up again where it is due.
-func (i *Issuer) selfLease(raw string, now time.Time) (*token.Lease, error) {
-	lease, err := i.authority.Check(raw)
-	if err != nil {
-		return nil, err
+func (i *Issuer) selfLease(x *exchange, raw string) (lease *token.Lease, err error) {
+	if lease = i.authority.Cached(raw); lease == nil {
+		if lease, err = i.authority.Prove(raw, x.ip); err != nil {
+			return nil, err
+		}
 	}
-	verdict := i.authority.Judge(lease, now)
+	verdict := i.authority.Judge(lease, x.now)
 	if lease.Renewable(verdict) {
 		if lease, err = i.authority.Recheck(lease); err != nil {
 			return nil, err
 		}
-		if verdict = i.authority.Judge(lease, now); lease.Renewable(verdict) {
+		if verdict = i.authority.Judge(lease, x.now); lease.Renewable(verdict) {
 			return nil, fmt.Errorf("%s again: %w", verdict, store.ErrUnavailable)
 		}
 	}

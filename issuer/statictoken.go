@@ -83,7 +83,7 @@ func (i *Issuer) createStaticToken(x *exchange, p *person, f form) (response, er
 	if err != nil {
 		return response{}, fmt.Errorf("issue static token: %w", err)
 	}
-	x.grant = grant.ID
+	x.grant, x.issued = grant.ID, GrantPersonal
 	return pageResponse(http.StatusCreated, pages.NewStaticToken(pages.NewStaticTokenData{
 		Layout: i.layoutIn(p, pages.SectionUserTokens), Label: label, Token: raw, Scopes: scopes, Accounts: grant.Accounts,
 	})), nil

@@ -61,6 +61,7 @@ func (i *Issuer) standardRefresh(x *exchange, own *store.Party, f form) (respons
 	if err != nil {
 		return response{}, err
 	}
+	x.issued = GrantRefreshToken
 	return i.tokenAnswer(x, &renewed.standing, renewed.refresh)
 }
 

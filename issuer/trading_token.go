@@ -47,6 +47,7 @@ func (i *Issuer) tradingToken(x *exchange) (response, error) {
 		}
 		standing.Grant.Scopes = names
 	}
+	x.issued = GrantTrading
 	return i.tokenAnswer(x, &standing, "")
 }
 

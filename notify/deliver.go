@@ -132,6 +132,7 @@ func (n *Notifier) next(ctx context.Context, to receiver) (*due, error) {
 			if err := n.store.Update(ctx, func(tx store.Writer) error { return put(tx, d.message) }); err != nil {
 				return nil, err
 			}
+			n.count(to.environment, Old)
 		case now.Before(d.hook.Retry) && d.hook.Retry.Sub(now) <= 2*longestRetry: // else the clock was set back
 			return nil, nil
 		default:
@@ -157,6 +158,7 @@ func (n *Notifier) attempt(ctx context.Context, d *due) bool {
 	if !began || got.outcome != Delivered && ctx.Err() != nil {
 		return false // we end; that is no failure of the receiver's
 	}
+	n.count(d.hook.Environment, got.outcome)
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	err := n.store.Update(settling, func(tx store.Writer) error { return n.settle(tx, d, got) })

@@ -41,11 +41,12 @@ type Notifier struct {
 	log    func() *zap.Logger
 	jitter func(time.Duration) time.Duration
 
-	mu      sync.Mutex // guards what follows
-	served  map[store.Environment]*served
-	flying  map[receiver]bool        // receivers with an attempt under way
-	tested  map[receiver][]time.Time // when users sent test messages
-	flights sync.WaitGroup
+	mu       sync.Mutex // guards what follows
+	served   map[store.Environment]*served
+	flying   map[receiver]bool                        // receivers with an attempt under way
+	tested   map[receiver][]time.Time                 // when users sent test messages
+	outcomes map[store.Environment]map[Outcome]uint64 // of attempts
+	flights  sync.WaitGroup
 
 	well, ill chan struct{} // a place for each attempt
 
@@ -80,6 +81,7 @@ func New(st store.Store, now func() time.Time, log func() *zap.Logger) *Notifier
 		},
 		served: map[store.Environment]*served{}, flying: map[receiver]bool{}, tested: map[receiver][]time.Time{},
 		well: make(chan struct{}, atOnce), ill: make(chan struct{}, atOnce), checked: map[receiver]time.Time{},
+		outcomes: map[store.Environment]map[Outcome]uint64{},
 	}
 }
 

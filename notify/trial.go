@@ -36,6 +36,7 @@ func (n *Notifier) Try(ctx context.Context, env store.Environment, user string) 
 	if !began {
 		return store.Delivery{}, store.ErrUnavailable
 	}
+	n.count(env, got.outcome)
 	m := d.message
 	m.Attempts, m.Last, m.Outcome, m.Status, m.Done = 1, n.now(), string(got.outcome), got.status, n.now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)

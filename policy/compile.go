@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -121,6 +122,7 @@ func (c *compiler) routes(decls []routeDecl) {
 			continue
 		}
 		if route, ok := c.route(d); ok {
+			route.Index = len(c.policy.routes)
 			c.policy.routes = append(c.policy.routes, route)
 		}
 	}
@@ -129,6 +131,7 @@ func (c *compiler) routes(decls []routeDecl) {
 func (c *compiler) route(d routeDecl) (*Route, bool) {
 	r := &Route{
 		ID: d.id.text, Path: d.path.text, Public: d.public, Credentials: d.credentials,
+		CORS:  cmp.Or(d.cors, c.policy.cors),
 		owner: c.policy, at: d.path.at, segments: d.segments,
 	}
 	for _, s := range d.segments {

@@ -41,6 +41,7 @@
 // # The file
 //
 //	version: 1
+//	cors: {origins: ["https://app.test"], headers: [authorization], max_age: 10m}
 //	scopes:
 //	  read:eft:  {title: See EFT payments, risk: read}
 //	  write:eft: {title: Send EFT payments, risk: withdraw}
@@ -53,6 +54,7 @@
 //	      any_of: [[write:eft], [admin:eft]]  # or scopes: [a, b], which needs all
 //	      bind: {account: token.account}      # {account} is one of the token's accounts
 //	    credentials: [header]                 # the default; also subprotocol
+//	    cors: {origins: []}                   # for no page of another origin
 //	  - id: health
 //	    match: {methods: [GET], path: /health}
 //	    public: true

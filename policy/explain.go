@@ -13,6 +13,7 @@ type Explanation struct {
 	Allow  bool   `json:"allow"`
 	Reason Reason `json:"reason"`
 	Route  string `json:"route"` // the id of the route that decided, if any
+	CORS   *CORS  `json:"cors"`  // what holds for web pages of other origins; null: nothing is said
 
 	// Candidates are the routes that match the request or nearly do: the one
 	// that decides, those that are less specific, those of other methods, and
@@ -61,7 +62,7 @@ func (p *Policy) Explain(method, path string, scopes, accounts []string) Explana
 	d := p.Decide(&m, facts)
 	e := Explanation{
 		Method: method, Path: path, Scopes: p.held(scopes), Accounts: append([]string{}, accounts...),
-		Allow: d.Allow, Reason: d.Reason,
+		Allow: d.Allow, Reason: d.Reason, CORS: p.CORSOf(method, path),
 		Alternatives: []HeldAlternative{}, Bindings: []Binding{}, Smallest: [][]string{},
 	}
 	e.Candidates, e.Omitted = p.candidates(method, path, m.Route)

@@ -9,6 +9,7 @@ import (
 // document is a policy file as written: every value has the right type, but no
 // name in it has been looked up. The functions below are the grammar.
 type document struct {
+	cors   *CORS // of all routes that say nothing of their own
 	scopes []scopeDecl
 	routes []routeDecl
 	tests  []testDecl
@@ -37,12 +38,15 @@ func (r *reader) document(root *yaml.Node) document {
 	if r.otherVersion(root) {
 		return d
 	}
-	o, ok := r.object(root, "policy", "version", "scopes", "routes", "tests")
+	o, ok := r.object(root, "policy", "version", "cors", "scopes", "routes", "tests")
 	if !ok {
 		return d
 	}
 	r.version(o)
 	d.unsure = len(o.values) < len(root.Content)/2
+	if n := o.values["cors"]; n != nil {
+		d.cors = r.cors(n, false)
+	}
 	if n := o.values["scopes"]; n != nil {
 		d.unsure = d.unsure || n.Kind != yaml.MappingNode
 		d.scopes = r.scopes(n)

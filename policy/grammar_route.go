@@ -17,17 +17,18 @@ type routeDecl struct {
 	anyOf       [][]name
 	binds       []bindDecl
 	credentials Credentials
-	broken      bool // has findings; only its id is of use
+	cors        *CORS // nil: what the policy says
+	broken      bool  // has findings; only its id is of use
 }
 
 // bindDecl says that a path parameter must be one of the values of a fact.
 type bindDecl struct{ param, value name }
 
-// route reads {id, match, require | public, credentials}.
+// route reads {id, match, require | public, credentials, cors}.
 func (r *reader) route(n *yaml.Node, i int) routeDecl {
 	before := len(r.findings)
 	d := routeDecl{credentials: Header}
-	o, ok := r.object(n, fmt.Sprintf("routes[%d]", i), "id", "match", "require", "public", "credentials")
+	o, ok := r.object(n, fmt.Sprintf("routes[%d]", i), "id", "match", "require", "public", "credentials", "cors")
 	if ok {
 		if n := r.required(o, "id"); n != nil {
 			d.id = r.routeID(n)
@@ -39,6 +40,9 @@ func (r *reader) route(n *yaml.Node, i int) routeDecl {
 		r.access(o, &d)
 		if n := o.values["credentials"]; n != nil {
 			r.credentials(n, &d)
+		}
+		if n := o.values["cors"]; n != nil {
+			d.cors = r.cors(n, true)
 		}
 	}
 	d.broken = len(r.findings) > before

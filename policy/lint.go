@@ -13,6 +13,7 @@ func (p *Policy) Lint() Findings {
 	l.unusedScopes()
 	l.understatedRisks()
 	l.slashGaps()
+	l.cors()
 	depth := p.depth()
 	for _, r := range p.routes {
 		l.publicWrite(r)

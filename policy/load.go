@@ -15,7 +15,7 @@ func Load(filename string, src []byte) (*Policy, error) {
 		d = r.document(root)
 	}
 	sum := sha256.Sum256(src)
-	p := &Policy{filename: filename, revision: hex.EncodeToString(sum[:6])}
+	p := &Policy{filename: filename, revision: hex.EncodeToString(sum[:6]), cors: d.cors}
 	c := compiler{&r.reporter, p, d.unsure}
 	c.scopes(d.scopes)
 	c.routes(d.routes)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,7 +62,7 @@ func TestLoadRefusesBytes(t *testing.T) {
 		"too large":       {strings.Repeat("#", MaxFileSize+1), "p.yaml:1:1: the file has 8388609 bytes; at most 8388608 are read"},
 		"control":         {"version: \x01", "p.yaml:1:1: not valid YAML: control characters are not allowed"},
 		"endless nesting": {strings.Repeat("[", 20_000), "p.yaml:1:1: not valid YAML: exceeded max depth of 10000"},
-		"null":            {"~", "p.yaml:1:1: policy: found nothing, expected a mapping with version, scopes, routes, tests"},
+		"null":            {"~", "p.yaml:1:1: policy: found nothing, expected a mapping with version, cors, scopes, routes, tests"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +193,7 @@ func FuzzLoad(f *testing.F) {
 			p.Lint()
 			p.Test()
 			checkRoutes(t, p)
+			checkOrigins(t, p)
 			return
 		}
 		var findings Findings
@@ -216,6 +218,30 @@ func checkRoutes(t *testing.T, p *Policy) {
 		}
 		if r.Public != p.Decide(&m, Facts{}).Allow && m.Route == r {
 			t.Errorf("%s: public is %t, but without a token it is %+v", r.ID, r.Public, p.Decide(&m, Facts{}))
+		}
+	}
+}
+
+// checkOrigins checks that only origins are let in which a browser can send, by
+// which it means one site, and which need no escaping in a header.
+func checkOrigins(t *testing.T, p *Policy) {
+	for _, r := range p.Routes() {
+		c := r.CORS
+		if c == nil {
+			continue
+		}
+		if c.Allows("") || c.Allows("*") || c.Allows("null") {
+			t.Errorf("%s lets in anybody: %q", r.ID, c.Origins)
+		}
+		for _, origin := range c.Origins {
+			if u, err := url.Parse(origin); err != nil || u.Scheme+"://"+u.Host != origin || !c.Allows(origin) || strings.ContainsAny(origin, " ,*\r\n") {
+				t.Errorf("%s: origin %q", r.ID, origin)
+			}
+		}
+		for _, name := range append(c.Headers, c.Expose...) {
+			if checkHeaderName(name) != nil {
+				t.Errorf("%s: header %q", r.ID, name)
+			}
 		}
 	}
 }

@@ -15,6 +15,8 @@ type Policy struct {
 	vocabulary vocabulary
 	visible    []string // names of scopes that are not hidden
 
+	cors *CORS // nil: nothing is said
+
 	methods methodTable
 	routes  []*Route // in file order
 	root    *matcher // the same, indexed for matching
@@ -70,6 +72,8 @@ type Route struct {
 	Methods     []string // as in the file: HEAD is covered by GET without being listed
 	Public      bool     // needs no token
 	Credentials Credentials
+	CORS        *CORS // what holds for web pages of other origins; nil: nothing is said
+	Index       int   // its place in Policy.Routes
 
 	owner        *Policy
 	at           position

@@ -28,6 +28,10 @@ type Rule struct {
 	// Where a token is accepted: "header", "subprotocol". Default: header.
 	Credentials []string `json:"credentials,omitempty" yaml:"credentials,omitempty"`
 
+	// Which web pages of other origins may use the route. Default: what is said
+	// for all routes.
+	CORS *RuleCORS `json:"cors,omitempty" yaml:"cors,omitempty"`
+
 	// Where the rule was written, for messages.
 	Source string `json:"source,omitempty" yaml:"-"`
 }
@@ -54,17 +58,35 @@ type RuleRequire struct {
 	Bind map[string]string `json:"bind,omitempty" yaml:"bind,omitempty"`
 }
 
+// RuleCORS says which web pages of other origins may use a route.
+type RuleCORS struct {
+	// The origins as browsers write them. None: no page of another origin may.
+	Origins []string `json:"origins" yaml:"origins"`
+
+	// The request headers that pages may send. Default: authorization and
+	// content-type.
+	Headers []string `json:"headers,omitempty" yaml:"headers,omitempty"`
+
+	// The response headers that pages may read, beyond those of the gate.
+	Expose []string `json:"expose,omitempty" yaml:"expose,omitempty"`
+
+	// How long a browser may remember a permission, as in 10m, the default.
+	MaxAge string `json:"max_age,omitempty" yaml:"max_age,omitempty"`
+}
+
 // WithRoutes compiles a policy that has the scopes of p, and these rules instead
-// of p's routes and tests. An error is [Findings], in which File is the rule's
-// Source. The revision tells scopes and rules, but not where they were written.
-func (p *Policy) WithRoutes(rules []Rule) (*Policy, error) {
+// of p's routes and tests. CORS is what holds for rules that say nothing of it,
+// instead of what p says; it may be nil. An error is [Findings], in which File is
+// the rule's Source. The revision tells scopes, rules and CORS, but not where they
+// were written.
+func (p *Policy) WithRoutes(rules []Rule, cors *RuleCORS) (*Policy, error) {
 	r := &reader{}
 	digest := sha256.New()
 	digest.Write([]byte(p.revision))
 	var decls []routeDecl
 	for i, rule := range rules {
 		r.sources = append(r.sources, cmp.Or(rule.Source, fmt.Sprintf("routes[%d]", i)))
-		node, err := rule.node(i + 1)
+		node, err := nodeOf(rule, i+1)
 		if err != nil {
 			r.errorf(position{i + 1, 0}, "syntax", "%v", err)
 			continue
@@ -73,8 +95,9 @@ func (p *Policy) WithRoutes(rules []Rule) (*Policy, error) {
 		rule.Source = ""
 		_ = json.NewEncoder(digest).Encode(rule) // strings alone: it can't fail
 	}
+	_ = json.NewEncoder(digest).Encode(cors) // as above
 	q := &Policy{
-		filename: p.filename, revision: hex.EncodeToString(digest.Sum(nil)[:6]),
+		filename: p.filename, cors: r.ruleCORS(cors), revision: hex.EncodeToString(digest.Sum(nil)[:6]),
 		vocabulary: p.vocabulary, visible: p.visible,
 	}
 	c := compiler{&r.reporter, q, false}
@@ -88,9 +111,23 @@ func (p *Policy) WithRoutes(rules []Rule) (*Policy, error) {
 	return q, nil
 }
 
-// node is the rule as the reader of policy files takes it, with the rule's
-// number for a line.
-func (rule Rule) node(number int) (*yaml.Node, error) {
+// ruleCORS reads what holds for all rules, as if it were one rule more.
+func (r *reader) ruleCORS(cors *RuleCORS) *CORS {
+	if cors == nil {
+		return nil
+	}
+	r.sources = append(r.sources, "cors")
+	node, err := nodeOf(cors, len(r.sources))
+	if err != nil {
+		r.errorf(position{len(r.sources), 0}, "syntax", "%v", err)
+		return nil
+	}
+	return r.cors(node, false)
+}
+
+// nodeOf is a rule, or a part of one, as the reader of policy files takes it, with
+// the rule's number for a line.
+func nodeOf(rule any, number int) (*yaml.Node, error) {
 	var n yaml.Node
 	if err := n.Encode(rule); err != nil {
 		return nil, err

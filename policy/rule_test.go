@@ -25,7 +25,7 @@ func TestRulesEqualFile(t *testing.T) {
     credentials: [header, subprotocol]
   - {id: health, match: {methods: [GET], path: /health}, public: true}
 `)
-	p, err := mustLoad(t, decidePolicy).WithRoutes(rules)
+	p, err := mustLoad(t, decidePolicy).WithRoutes(rules, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +49,9 @@ func TestRulesEqualFile(t *testing.T) {
 
 func TestRevisionOfRules(t *testing.T) {
 	p := mustLoad(t, decidePolicy)
+	var cors *RuleCORS
 	revision := func(p *Policy, rules ...Rule) string {
-		q, err := p.WithRoutes(rules)
+		q, err := p.WithRoutes(rules, cors)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,6 +63,10 @@ func TestRevisionOfRules(t *testing.T) {
 	if revision(p, moved) != first || revision(p, rules[2]) == first || revision(mustLoad(t, decidePolicy+"\n"), rules[0]) == first {
 		t.Error("the revision must tell scopes and rules, and nothing else")
 	}
+	cors = &RuleCORS{Origins: []string{"https://app.test"}}
+	if revision(p, rules[0]) == first {
+		t.Error("the revision does not tell CORS")
+	}
 }
 
 func TestRulesRefused(t *testing.T) {
@@ -69,32 +74,42 @@ func TestRulesRefused(t *testing.T) {
 	require := &RuleRequire{Scopes: []string{"read:a"}}
 	tests := map[string]struct {
 		rules []Rule
+		cors  *RuleCORS
 		want  string
 	}{
 		"unknown scope": {
-			[]Rule{{ID: "a", Match: get("/a"), Require: &RuleRequire{Scopes: []string{"raed:a"}}, Source: "Caddyfile:7"}},
+			[]Rule{{ID: "a", Match: get("/a"), Require: &RuleRequire{Scopes: []string{"raed:a"}}, Source: "Caddyfile:7"}}, nil,
 			`Caddyfile:7: unknown scope "raed:a"; did you mean "read:a"?`,
 		},
-		"without requirement": {[]Rule{{ID: "a", Match: get("/a")}}, `routes[0]: route "a" needs "require", or "public: true"`},
-		"without methods":     {[]Rule{{ID: "a", Match: RuleMatch{Path: "/a"}, Public: true}}, `routes[0]: methods: an empty list`},
-		"path":                {[]Rule{{ID: "a", Match: get("a"), Public: true, Source: "x:1"}}, `x:1: path "a": a path begins with /`},
+		"without requirement": {[]Rule{{ID: "a", Match: get("/a")}}, nil, `routes[0]: route "a" needs "require", or "public: true"`},
+		"without methods":     {[]Rule{{ID: "a", Match: RuleMatch{Path: "/a"}, Public: true}}, nil, `routes[0]: methods: an empty list`},
+		"path":                {[]Rule{{ID: "a", Match: get("a"), Public: true, Source: "x:1"}}, nil, `x:1: path "a": a path begins with /`},
 		"bind": {
-			[]Rule{{ID: "a", Match: get("/{b}"), Require: &RuleRequire{Scopes: []string{"read:a"}, Bind: map[string]string{"c": "token.account"}}}},
+			[]Rule{{ID: "a", Match: get("/{b}"), Require: &RuleRequire{Scopes: []string{"read:a"}, Bind: map[string]string{"c": "token.account"}}}}, nil,
 			`routes[0]: bind: path /{b} has no {c}; did you mean "b"?`,
 		},
 		"twice": {
-			[]Rule{{ID: "a", Match: get("/a"), Require: require, Source: "x:1"}, {ID: "a", Match: get("/b"), Require: require, Source: "y:2"}},
+			[]Rule{{ID: "a", Match: get("/a"), Require: require, Source: "x:1"}, {ID: "a", Match: get("/b"), Require: require, Source: "y:2"}}, nil,
 			`y:2: duplicate route id "a" (first on x:1)`,
 		},
 		"conflict": {
-			[]Rule{{ID: "a", Match: get("/{a}/x"), Require: require, Source: "x:1"}, {ID: "b", Match: get("/y/{b}"), Require: require, Source: "y:2"}},
+			[]Rule{{ID: "a", Match: get("/{a}/x"), Require: require, Source: "x:1"}, {ID: "b", Match: get("/y/{b}"), Require: require, Source: "y:2"}}, nil,
 			`y:2: route "b" (y:2) and route "a" (x:1) both match GET /y/x, and neither is more specific`,
 		},
+		"origin of a rule": {
+			[]Rule{{ID: "a", Match: get("/a"), Require: require, Source: "x:1", CORS: &RuleCORS{Origins: []string{"https://app.test/"}}}}, nil,
+			`x:1: origin "https://app.test/": browsers write it "https://app.test", without anything after it`,
+		},
+		"origin of all": {
+			[]Rule{{ID: "a", Match: get("/a"), Require: require, Source: "x:1"}}, &RuleCORS{Origins: []string{"null"}},
+			`cors: origin "null": any page can take this one, in a sandboxed frame; name each origin, as in https://app.example.com`,
+		},
+		"nobody of all": {[]Rule{{ID: "a", Match: get("/a"), Require: require, Source: "x:1"}}, new(RuleCORS), `cors: origins: an empty list`},
 	}
 	p := mustLoad(t, decidePolicy)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := p.WithRoutes(test.rules); err == nil || err.Error() != test.want {
+			if _, err := p.WithRoutes(test.rules, test.cors); err == nil || err.Error() != test.want {
 				t.Errorf("got  %v\nwant %s", err, test.want)
 			}
 		})

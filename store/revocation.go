@@ -36,6 +36,13 @@ type Revocation struct {
 	Reason      string
 }
 
+// Reasons that the store itself gives: what was good once came back, so somebody has a
+// copy of it.
+const (
+	ReasonCodeReplayed  = "code_replayed"  // a code was redeemed a second time
+	ReasonRefreshReused = "refresh_reused" // a refresh token that was rotated came back
+)
+
 // Event is one line of the audit trail. It never holds a secret.
 type Event struct {
 	Environment Environment

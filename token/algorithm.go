@@ -45,8 +45,15 @@ type algorithm struct {
 var algorithms = map[string]algorithm{
 	ES256: {jwt.SigningMethodES256, generateP256, publicP256},
 	EdDSA: {jwt.SigningMethodEdDSA, generateEd25519, publicEd25519},
-	PS256: {jwt.SigningMethodPS256, generateRSA, publicRSA},
+	PS256: {methodPS256, generateRSA, publicRSA},
 	RS256: {jwt.SigningMethodRS256, generateRSA, publicRSA},
+}
+
+// methodPS256 takes a salt as long as the hash, and no other (RFC 7518 §3.5). The
+// library's own verifies with any.
+var methodPS256 = &jwt.SigningMethodRSAPSS{
+	SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
+	Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
 }
 
 // CheckAlgorithm reports whether access tokens can be signed with alg.

@@ -32,7 +32,8 @@ type Settings struct {
 // proven against another issuer or audience prove nothing.
 type settings struct {
 	Settings
-	cache *cache
+	cache   *cache
+	refused *refused // of the same terms
 }
 
 // Authority makes, judges and kills the tokens of one environment. Everything
@@ -47,6 +48,7 @@ type Authority struct {
 
 	changingKeys sync.Mutex
 	inUse        keysInUse
+	records      atomic.Pointer[[]store.SigningKey] // of what is in use, for who only looks
 
 	keyring *Keyring
 	store   store.Store
@@ -56,7 +58,12 @@ type Authority struct {
 	limiters *limiters
 	uses     uses
 	proving  singleflight.Group
-	given    chan struct{} // something was given to somebody: facts of opaque tokens are stale
+	failures *failures
+
+	verifying, lookingUp *work
+
+	swept atomic.Pointer[time.Time] // when tick last swept
+	given chan struct{}             // something was given to somebody: facts of opaque tokens are stale
 
 	stop       context.CancelFunc
 	background sync.WaitGroup // what stop ends
@@ -76,7 +83,11 @@ func NewAuthority(env store.Environment, now func() time.Time) *Authority {
 }
 
 func newAuthority(env store.Environment, clock *steadyClock) *Authority {
-	return &Authority{environment: env, clock: clock, revoked: newRevocations(clock.now()), limiters: newLimiters(clock.now()), given: make(chan struct{}, 1)}
+	now := clock.now()
+	return &Authority{
+		environment: env, clock: clock, revoked: newRevocations(now), limiters: newLimiters(now), given: make(chan struct{}, 1),
+		failures: newFailures(now), verifying: newWork(WorkVerify, verifyAtATime()), lookingUp: newWork(WorkLookup, lookupAtATime()),
+	}
 }
 
 // Now is the time by which everything of the environment is issued and judged.
@@ -111,7 +122,7 @@ func (a *Authority) Configure(s Settings) error {
 	next := &settings{Settings: s}
 	if old != nil && old.Issuer == s.Issuer && old.Audience == s.Audience &&
 		old.AccessLifetime == s.AccessLifetime && old.CacheBytes == s.CacheBytes {
-		next.cache = old.cache
+		next.cache, next.refused = old.cache, old.refused
 		a.settings.Store(next)
 		return nil
 	}
@@ -119,6 +130,7 @@ func (a *Authority) Configure(s Settings) error {
 	if next.cache, err = newCache(s.CacheBytes); err != nil {
 		return err
 	}
+	next.refused = new(refused)
 	a.settings.Store(next)
 	if old != nil {
 		old.cache.close()
@@ -141,6 +153,7 @@ func (a *Authority) Open(ctx context.Context, st store.Store, root *RootKey) err
 		return fmt.Errorf("what is revoked in %s: %w", a.environment, err)
 	}
 	a.Apply(revs)
+	a.noteSweep()
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	a.background.Go(func() { a.tick(ctx) })
 	a.background.Go(func() { a.keepFacts(ctx) })
@@ -162,7 +175,7 @@ func (a *Authority) Close() {
 // notOurs turns an unknown row into the answer for an unknown token.
 func notOurs(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return &Invalid{Reason: ReasonUnknown}
+		return errUnknown
 	}
 	return err
 }

@@ -211,7 +211,7 @@ func TestLosingTheCacheChangesNoVerdict(t *testing.T) {
 	}
 }
 
-// Two tokens share the last 32 bytes: the cache must not mix them up.
+// Two tokens share the last 32 bytes: the cache must not mix them up (REVOCATION-13).
 func TestCacheKeyCollisionGivesNoForeignIdentity(t *testing.T) {
 	c, err := newCache(1 << 20)
 	if err != nil {

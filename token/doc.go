@@ -16,7 +16,9 @@
 // RootKey and Keyring derive every key in use. ParseOpaque and SigningKeys
 // verify strictly. Authority joins them with the cache (cache.go), the exact
 // set (revoked.go), the leases (lease.go) and the riders (riders.go). What
-// limits personal tokens is in personal.go, rate.go and used.go.
+// limits personal tokens is in personal.go, rate.go and used.go. What strangers
+// can make it work is bounded: how much at a time (work.go), how often for
+// nothing (failures.go), and twice for the same (refused.go).
 //
 // The package knows nothing of HTTP: an exchange under way is a Rider, and how
 // it is cut is the gate's business.

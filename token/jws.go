@@ -11,8 +11,11 @@ import (
 )
 
 const (
-	maxSigned    = 8 << 10 // bytes of a signed token
-	maxJSONDepth = 8       // levels of objects and arrays
+	maxSigned = 8 << 10 // bytes of a signed token
+	// maxHeader is how many bytes its header may have, encoded. Ours have some 100;
+	// reading one costs by its length, before anything is verified.
+	maxHeader    = 1 << 10
+	maxJSONDepth = 8 // levels of objects and arrays
 )
 
 // jws is a token in the compact serialization (RFC 7515 §7.1), taken apart but
@@ -51,6 +54,9 @@ func parseJWS(raw string) (*jws, error) {
 	}
 	end := strings.LastIndexByte(raw, '.')
 	header, payload, _ := strings.Cut(raw[:end], ".")
+	if len(header) > maxHeader {
+		return nil, &Invalid{Reason: ReasonSize}
+	}
 	decoded, ok := decodeCanonical(base64.RawURLEncoding, header)
 	if !ok {
 		return nil, errMalformed

@@ -245,6 +245,7 @@ func (a *Authority) loadKeys(records []store.SigningKey) error {
 		return err
 	}
 	a.inUse = next
+	a.records.Store(&records)
 	a.keys.Store(keys)
 	return nil
 }

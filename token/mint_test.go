@@ -281,7 +281,7 @@ func TestRevokedTokenSparesThoseThatShareItsGrant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := n.Find(context.Background(), dead.Raw)
+	found, err := n.Find(context.Background(), dead.Raw, "")
 	if err != nil || found.Kind != store.KindToken || found.Target != dead.ID {
 		t.Fatalf("found %+v, %v", found, err)
 	}

@@ -246,6 +246,8 @@ func TestBase62AgreesWithBigNumbers(t *testing.T) {
 	}
 }
 
+// FuzzParseOpaque: an opaque token that is accepted is of this environment, of one
+// class, and has one spelling.
 func FuzzParseOpaque(f *testing.F) {
 	k := fixedKeyring()
 	for _, class := range opaqueClasses {
@@ -254,7 +256,12 @@ func FuzzParseOpaque(f *testing.F) {
 		f.Add(raw[:len(raw)-1])
 		f.Add(strings.Replace(raw, "live", "test", 1))
 	}
-	f.Add("cb_live_refresh_")
+	for _, raw := range []string{
+		"cb_live_refresh_", "cb_", "cb_live_", "CB_LIVE_refresh_", "cb_live_refresh", "cb_live__", "cb_live_refresh_personal_", "cb_live_refresh_\x00", "bearer", "",
+	} {
+		f.Add(raw)
+		f.Add(raw + strings.Repeat("0", tailLen))
+	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		got, err := k.ParseOpaque(raw)
 		if err != nil {
@@ -263,6 +270,9 @@ func FuzzParseOpaque(f *testing.F) {
 		}
 		if len(raw) != len("cb_live_")+len(got.Class)+1+tailLen || !strings.HasPrefix(raw, "cb_live_"+string(got.Class)+"_"+got.KeyID) {
 			t.Errorf("%q was accepted as %+v", raw, got)
+		}
+		if KeyIDOf(raw) != got.KeyID || !LooksOpaque(raw) || !isBase62(raw[len(raw)-tailLen:]) {
+			t.Errorf("%q is of key %s, and others say %s", raw, got.KeyID, KeyIDOf(raw))
 		}
 	})
 }

@@ -60,18 +60,32 @@ type Found struct {
 
 // Find identifies a token that somebody wants to end (RFC 7009 §2.1): an access
 // token dies alone, a refresh token takes its grant along, and so does that of a
-// connection, which is nothing without it. It fails with *Invalid if the token is
-// none of ours or dead already.
-func (a *Authority) Find(ctx context.Context, raw string) (Found, error) {
-	if !LooksOpaque(raw) {
-		facts, err := a.verify(a.settings.Load(), raw)
-		return Found{Kind: store.KindToken, Target: facts.ID, Client: facts.Client}, err
+// connection, which is nothing without it. Address is that of a stranger, as for
+// Prove; empty: who asks has shown who he is. It fails with *Invalid if the token
+// is none of ours or dead already, and with *Overloaded.
+func (a *Authority) Find(ctx context.Context, raw, address string) (Found, error) {
+	var from *bucket
+	if address != "" {
+		from = a.failures.at(address)
 	}
-	opaque, err := a.keyring.ParseOpaque(raw)
+	q, err := a.take(raw)
 	if err != nil {
 		return Found{}, err
 	}
-	row, standing, err := a.store.TokenByHash(ctx, a.environment, opaque.Hash)
+	if q.signed != nil {
+		facts, err := a.answer(q, from, a.verifying, a.verify)
+		return Found{Kind: store.KindToken, Target: facts.ID, Client: facts.Client}, err
+	}
+	var found Found
+	_, err = a.answer(q, from, a.lookingUp, func(q *question) (facts Facts, err error) {
+		found, err = a.findOpaque(ctx, q.opaque.Hash)
+		return facts, err
+	})
+	return found, err
+}
+
+func (a *Authority) findOpaque(ctx context.Context, hash store.Hash) (Found, error) {
+	row, standing, err := a.store.TokenByHash(ctx, a.environment, hash)
 	if err != nil {
 		return Found{}, notOurs(err)
 	}

@@ -232,25 +232,40 @@ type Expect struct {
 // and which key says so. Whether it was revoked is not its business. It fails
 // with *Invalid.
 func (s *SigningKeys) Verify(raw string, e Expect) (Claims, string, error) {
+	t, key, err := s.read(raw)
+	if err != nil {
+		return Claims{}, "", err
+	}
+	claims, err := key.verify(t, e)
+	if err != nil {
+		return Claims{}, "", err
+	}
+	return claims, key.id, nil
+}
+
+// read takes a token apart and finds the key that must have signed it.
+func (s *SigningKeys) read(raw string) (*jws, *signingKey, error) {
 	t, err := parseJWS(raw)
 	if err != nil {
-		return Claims{}, "", err
+		return nil, nil, err
 	}
 	key, err := s.keyFor(&t.header)
-	if err != nil {
-		return Claims{}, "", err
-	}
-	if key.method.Verify(t.input, t.signature, key.verifier) != nil {
-		return Claims{}, "", &Invalid{Reason: ReasonSignature}
+	return t, key, err
+}
+
+// verify proves that the key signed the token, which is what costs.
+func (k *signingKey) verify(t *jws, e Expect) (Claims, error) {
+	if k.method.Verify(t.input, t.signature, k.verifier) != nil {
+		return Claims{}, &Invalid{Reason: ReasonSignature}
 	}
 	claims, err := t.claims()
 	if err == nil {
 		err = e.check(&claims)
 	}
 	if err != nil {
-		return Claims{}, "", proven(err)
+		return Claims{}, proven(err)
 	}
-	return claims, key.id, nil
+	return claims, nil
 }
 
 // proven marks a refusal as one of a token that is ours. The error may be

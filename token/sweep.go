@@ -81,6 +81,7 @@ func (a *Authority) tick(ctx context.Context) {
 			return
 		case <-ticker.C:
 			a.Sweep()
+			a.noteSweep()
 			a.revoked.prune(a.Now())
 			a.limiters.prune(a.Now())
 		}

@@ -182,6 +182,8 @@ func TestSnippetsOfTheDocumentsAreAccepted(t *testing.T) {
 				args = []string{"bearer", "policy", "test"}
 			case "console", "sh", "mermaid", "text", "http":
 				continue // run, or shown only
+			case "promql", "json":
+				continue // the tests of deploy and docs look at them
 			case "html":
 				continue // the page of an app, which the tests of examples/browser open
 			case "python":

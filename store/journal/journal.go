@@ -283,6 +283,14 @@ func (j *Journal) Move(ctx context.Context, path string) error {
 	return j.rewrite(ctx, path)
 }
 
+// Behind reports whether the file lacks what the database has, because it can't
+// be written.
+func (j *Journal) Behind() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.behind
+}
+
 // Path returns where the file is.
 func (j *Journal) Path() string {
 	j.mu.Lock()

@@ -95,6 +95,7 @@ type committer struct {
 	ended     chan<- struct{}
 	directory *directory
 	committed func([]store.Revocation)
+	settled   func(time.Duration, error) // nil: nobody is told
 	fatal     func(error)
 	log       *zap.Logger
 	dead      error // set when an outcome is unknown: nothing may be written after it
@@ -217,6 +218,7 @@ func (c *committer) abandon(cause error) error {
 	c.tx.parties.forget()
 	c.tx.shared.forget()
 	_, _ = c.tx.exec("ROLLBACK")
+	c.settle(0, cause)
 	c.log.Error("transaction rolled back", zap.Error(cause))
 	return unavailable(cause)
 }
@@ -231,8 +233,10 @@ func (c *committer) commit() error {
 	if err := c.files.check(); err != nil {
 		return c.abandon(err)
 	}
+	begin := time.Now()
 	_, err := c.tx.exec("COMMIT")
 	if err == nil {
+		c.settle(time.Since(begin), nil)
 		if c.tx.parties.changed {
 			c.directory.version.Add(1)
 			c.tx.parties.changed = false
@@ -242,6 +246,7 @@ func (c *committer) commit() error {
 		}
 		return nil
 	}
+	c.settle(0, err)
 	c.tx.parties.forget()
 	c.tx.shared.forget()
 	if _, open := c.tx.exec("ROLLBACK"); open == nil || code(err) == sqlite3.SQLITE_FULL {
@@ -251,4 +256,11 @@ func (c *committer) commit() error {
 	c.dead = fmt.Errorf("sqlite: outcome of COMMIT unknown: %w", err)
 	c.fatal(c.dead)
 	return unavailable(c.dead)
+}
+
+// settle tells how a transaction has ended.
+func (c *committer) settle(commit time.Duration, err error) {
+	if c.settled != nil {
+		c.settled(commit, err)
+	}
 }

@@ -46,6 +46,10 @@ type Options struct {
 	// the process: going on would mean to serve what is revoked.
 	Committed func([]store.Revocation)
 
+	// Settled is told of each transaction how long its COMMIT took, or why it was rolled
+	// back. Callers wait for it. By default nobody is told.
+	Settled func(commit time.Duration, err error)
+
 	// Fatal is called when nobody knows whether a transaction was committed (an
 	// I/O error at COMMIT). It must end the process; the next one reads what the
 	// disk holds. No caller of that transaction has had an answer by then. By
@@ -164,7 +168,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 	if err != nil {
 		return errors.Join(err, writer.close())
 	}
-	c := &committer{tx: tx{session: writer}, files: files, queue: s.queue, ended: s.ended, directory: &s.directory, committed: o.Committed, fatal: o.Fatal, log: o.Log}
+	c := &committer{tx: tx{session: writer}, files: files, queue: s.queue, ended: s.ended, directory: &s.directory, committed: o.Committed, settled: o.Settled, fatal: o.Fatal, log: o.Log}
 	go c.run()
 	return nil
 }

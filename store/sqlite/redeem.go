@@ -99,7 +99,7 @@ func (t *tx) redeemUsed(req *store.Redeem) error {
 	case req.Client == usedBy && req.ResendGrace > 0 && apart(used, req.Now) <= req.ResendGrace:
 		return fmt.Errorf("code: %w", store.ErrResent)
 	}
-	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, "code_replayed"); err != nil {
+	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, store.ReasonCodeReplayed); err != nil {
 		return err
 	}
 	return t.settle(t.redeemEvent(req, grant, outcomeReplayed, &whose), store.ErrReplayed)

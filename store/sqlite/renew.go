@@ -105,7 +105,7 @@ func (t *tx) retry(req *store.Renew, r *store.Renewed) error {
 // reuse kills the family of a token that came back.
 func (t *tx) reuse(req *store.Renew, r *store.Renewed) error {
 	grant := r.Chain[0].Grant
-	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, "refresh_reused"); err != nil {
+	if err := t.killGrant(req.Environment, grant, req.Now, req.Retain, store.ReasonRefreshReused); err != nil {
 		return err
 	}
 	return t.settle(t.renewEvent(req, grant, outcomeReused, subjectOf(&r.Standing.Principal)), store.ErrReused)
