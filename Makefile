@@ -13,13 +13,14 @@ TAGS    := nobadger,nomysql,nopgx
 LDFLAGS := -s -w
 
 # Each fuzz target whose name matches FUZZ runs this long, in so many processes at a
-# time. TESTFLAGS adds to `go test`: make test
+# time; each sort of the flood runs FLOODTIME. TESTFLAGS adds to `go test`: make test
 # TESTFLAGS='-run TestX -v'. Tests of servers and browsers wait more than they
 # compute, so one more package at a time is tested than there are cores, and in
 # one package three servers for each core.
 FUZZTIME  ?= 30s
 FUZZ      ?= .
 WORKERS   ?= $(shell getconf _NPROCESSORS_ONLN)
+FLOODTIME ?= 60s
 TESTFLAGS ?=
 AT_A_TIME := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SERVERS   := $(shell expr $$(getconf _NPROCESSORS_ONLN) '*' 3)
@@ -43,7 +44,7 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-.PHONY: help build run test proof crash clients axe pictures lint fuzz bench bench-go pgo clean check-go check-cc check-chromium check-clients
+.PHONY: help build run test proof crash flood clients axe pictures lint fuzz bench bench-go pgo clean check-go check-cc check-chromium check-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -70,6 +71,9 @@ proof: check-go ## Prove it with the real binary: 100 kills, 20,000 revocations
 
 crash: check-go ## The crash proof alone, with 1,000 kills
 	@BEARER_KILLS=1000 CGO_ENABLED=0 $(GO) test -tags $(TAGS),proof -count 1 -timeout 2h -run Kill9 -v $(TESTFLAGS) ./proof
+
+flood: check-go ## A good client beside FLOODTIME (60s) of made-up tokens, of five kinds: its p99 counts
+	@BEARER_FLOOD=$(FLOODTIME) CGO_ENABLED=0 $(GO) test -tags $(TAGS),proof -count 1 -timeout 2h -run GoodClientUnderAFlood -v $(TESTFLAGS) ./proof
 
 # What a manifest names is installed beside it, where git does not look. The
 # stamp is younger than the manifest when that is done.

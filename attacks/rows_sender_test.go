@@ -1,13 +1,33 @@
 package attacks
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 func init() {
 	register(rows{
+		// There is no DPoP: a token that is bound to a key opens nothing, whatever the
+		// proof beside it.
+		"SENDER-CONSTRAINT-EXT-02": func(a *attack) {
+			token := a.bound("jkt")
+			proof := a.proof(token)
+			for range 2 {
+				a.proves("DPoP "+token, proof).refused(401, noCredentials)
+				a.proves("Bearer "+token, proof).refused(401, invalidToken)
+			}
+		},
+		"SENDER-CONSTRAINT-EXT-03": func(a *attack) {
+			for _, hashed := range []string{"", a.tokenRead()} {
+				token := a.bound("jkt")
+				a.proves("DPoP "+token, a.proof(hashed)).refused(401, noCredentials)
+				a.proves("Bearer "+token, a.proof(hashed)).refused(401, invalidToken)
+			}
+		},
 		"SENDER-CONSTRAINT-EXT-08": func(a *attack) {
 			a.get("/v1/accounts", a.bound("jkt")).refused(401, invalidToken)
 			a.authorized("DPoP "+a.bound("jkt")).refused(401, noCredentials)
@@ -43,6 +63,32 @@ func init() {
 func (a *attack) bound(method string) string {
 	a.Helper()
 	return a.mint(a.header(), a.claims("accounts:read").with("cnf", members{method: b64("a thumbprint of thirty-two bytes")}))
+}
+
+// proof is a DPoP proof for a token (RFC 9449 §4.2); without ath if that is empty.
+func (a *attack) proof(token string) string {
+	a.Helper()
+	key := attackerES256()
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		a.Fatal(err)
+	}
+	header := members{"typ": "dpop+jwt", "alg": "ES256", "jwk": members{
+		"kty": "EC", "crv": "P-256", "x": b64(string(point[1:33])), "y": b64(string(point[33:])),
+	}}
+	claims := members{"jti": rand.Text(), "htm": "GET", "htu": gateURL + "/v1/accounts", "iat": time.Now().Unix()}
+	if token != "" {
+		sum := sha256.Sum256([]byte(token))
+		claims["ath"] = b64(string(sum[:]))
+	}
+	input := b64(a.encode(header)) + "." + b64(a.encode(claims)) // no secret: logs may have it
+	return input + "." + b64(string(a.signES256(key)(input)))
+}
+
+// proves presents a token with a proof of its key.
+func (a *attack) proves(authorization, proof string) *answer {
+	a.Helper()
+	return a.raw("GET /v1/accounts HTTP/1.1\r\nHost: gw.test\r\nAuthorization: " + authorization + "\r\nDPoP: " + proof + "\r\n\r\n")
 }
 
 // refusedByIssuer wants an error of RFC 6749 §5.2.

@@ -59,7 +59,7 @@ func (c *caller) open() (err error) {
 
 func (c *caller) close() {
 	if c.conn != nil {
-		c.conn.Close()
+		_ = c.conn.Close()
 	}
 }
 

@@ -58,7 +58,7 @@ type gateways struct {
 
 // start brings up all lines, the floor first.
 func (g *gateways) start(ctx context.Context) error {
-	floor, err := g.caddy(stock, g.binaries.stock, settings{})
+	floor, err := g.caddy(stock, g.stock, settings{})
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (g *gateways) others() error {
 			return g.caddy(name, g.oursWithoutProfile, settings{})
 		}},
 		{forwardAuth, "stock Caddy, `forward_auth` to a free answer", g.hot, func(name string) (*process, error) {
-			return g.caddy(name, g.binaries.stock, settings{ForwardAuth: true})
+			return g.caddy(name, g.stock, settings{ForwardAuth: true})
 		}},
 		{haproxyRS256, "HAProxy `jwt_verify` RS256, with scope", rs256, func(name string) (*process, error) {
 			return g.haproxy(name, settings{Algorithm: "RS256", PublicKey: filepath.Join(g.dir, "rs256.pub")})
@@ -135,7 +135,7 @@ func (g *gateways) others() error {
 			return g.nginx(name, settings{})
 		}},
 		{stockAgain, "stock Caddy once more (the noise)", g.hot, func(name string) (*process, error) {
-			return g.caddy(name, g.binaries.stock, settings{})
+			return g.caddy(name, g.stock, settings{})
 		}},
 	} {
 		p, err := other.serve(other.key)

@@ -1,26 +1,35 @@
 package main
 
 import (
-	"reflect"
+	"strings"
 	"testing"
 )
 
 func TestParseGo(t *testing.T) {
-	got := parseGo(`goos: linux
-pkg: example.test/gate
-BenchmarkCheck/hot-2         	 3800000	       305.5 ns/op	       0 B/op	       0 allocs/op
-BenchmarkCheck/hot-2         	 3900000	       301.5 ns/op	       0 B/op	       0 allocs/op
-BenchmarkSign/ES256-2        	   20000	     50123 ns/op	        20000 tokens/s	    6500 B/op	      79 allocs/op
-BenchmarkPlain 	 100	 7 ns/op
-PASS
-ok  	example.test/gate	3.2s
-`)
-	want := []step{
-		{"Check/hot", spread{303.5, 301.5, 305.5}, 0},
-		{"Sign/ES256", spread{50123, 50123, 50123}, 79},
-		{"Plain", spread{7, 7, 7}, 0},
+	var said strings.Builder
+	said.WriteString("goos: linux\npkg: example.test/gate\n")
+	for _, s := range steps {
+		said.WriteString("Benchmark" + s.Name + "-2 \t 3800000\t 305.5 ns/op\t 0 B/op\t 0 allocs/op\n")
+		said.WriteString("Benchmark" + s.Name + "-2 \t 20000\t 301.5 ns/op\t 20000 tokens/s\t 6500 B/op\t 79 allocs/op\n")
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, want %+v", got, want)
+	said.WriteString("BenchmarkOther \t 100\t 7 ns/op\nPASS\nok  \texample.test/gate\t3.2s\n")
+	got, err := parseGo(said.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != len(steps) {
+		t.Errorf("%d steps, want %d", len(got), len(steps))
+	}
+	for _, s := range got {
+		if want := (spread{303.5, 301.5, 305.5}); s.Nanoseconds != want || s.Allocations != 79 {
+			t.Errorf("%s: %v, %v allocations", s.Name, s.Nanoseconds, s.Allocations)
+		}
+	}
+}
+
+// A benchmark that was renamed must not vanish from the page.
+func TestParseGoMissesWhatIsNotThere(t *testing.T) {
+	if _, err := parseGo("BenchmarkCheck/hot-2 \t 100\t 7 ns/op\nPASS\n"); err == nil || !strings.Contains(err.Error(), "Check/100000_tokens") {
+		t.Errorf("%v", err)
 	}
 }

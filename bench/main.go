@@ -18,16 +18,17 @@ import (
 const tags = "nobadger,nomysql,nopgx"
 
 // stepRuns is how often each Go benchmark runs.
-const stepRuns = 5
+const stepRuns = 3
 
 // options are the command line's.
 type options struct {
 	slice    time.Duration
 	rounds   int
-	steps    string
+	steps    bool
 	million  bool
 	update   bool
 	out      string
+	from     string
 	binaries binaries
 	profile  string
 }
@@ -36,10 +37,11 @@ func main() {
 	var o options
 	flag.DurationVar(&o.slice, "time", 3*time.Second, "load on each contender in each round, in whole seconds")
 	flag.IntVar(&o.rounds, "rounds", 6, "how often each contender comes")
-	flag.StringVar(&o.steps, "steps", "Check|Middleware|Verify|Ride|Hit|MatchDecide", "Go benchmarks to run too, as in go test -bench; empty: none")
+	flag.BoolVar(&o.steps, "steps", true, "run the Go benchmarks of the parts too")
 	flag.BoolVar(&o.million, "million", false, "show the gate a million distinct tokens too")
 	flag.BoolVar(&o.update, "update", false, "write docs/benchmarks.md and its plot")
 	flag.StringVar(&o.out, "json", "bin/bench/results.json", "where all figures go")
+	flag.StringVar(&o.from, "from", "", "measure nothing; take the figures from this file, which -json wrote")
 	flag.StringVar(&o.binaries.ours, "caddy", "bin/caddy", "our binary")
 	flag.StringVar(&o.binaries.oursWithoutProfile, "plain", "bin/bench/caddy-nopgo", "our binary, built without a profile")
 	flag.StringVar(&o.binaries.stock, "stock", "bin/bench/stock", "Caddy with its standard modules alone")
@@ -55,6 +57,13 @@ func main() {
 }
 
 func (o *options) run(ctx context.Context) error {
+	if o.from != "" {
+		found, err := read(o.from)
+		if err != nil {
+			return err
+		}
+		return o.report(found)
+	}
 	for _, tool := range []string{"wrk", "haproxy", "nginx"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is needed and was not found; install it, as with: sudo apt-get install wrk haproxy nginx-light", tool)
@@ -129,10 +138,23 @@ func (o *options) measure(ctx context.Context, g *gateways) (*result, error) {
 			return nil, err
 		}
 	}
-	if o.steps != "" {
-		r.Steps, err = goBenchmarks(ctx, tags, o.steps, stepRuns)
+	if o.steps {
+		r.Steps, err = goBenchmarks(ctx, tags, stepRuns)
 	}
 	return r, err
+}
+
+// read reads what report wrote.
+func read(file string) (*result, error) {
+	encoded, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var found result
+	if err := json.Unmarshal(encoded, &found); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &found, nil
 }
 
 func say(format string, a ...any) { fmt.Printf(format+"\n", a...) }

@@ -50,10 +50,7 @@ func pairTable(pairs []comparison) string {
 	for _, p := range pairs {
 		aim, met := "–", "–"
 		if p.Aim > 0 {
-			aim, met = fmt.Sprintf("≥ %.2f", p.Aim), "no"
-			if p.Ratio.Median >= p.Aim {
-				met = "yes"
-			}
+			aim, met = fmt.Sprintf("≥ %.2f", p.Aim), yes(p.Ratio.Median >= p.Aim)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.What, p.Ratio, aim, met)
 	}
@@ -74,12 +71,23 @@ func issuerTable(lines []line) string {
 
 func stepTable(steps []step) string {
 	var b strings.Builder
-	b.WriteString("| Go benchmark | median (least–most) | allocations |\n|---|---|---|\n")
+	b.WriteString("| step | median (least–most) | allocations | aim | met |\n|---|---|---|---|---|\n")
 	for _, s := range steps {
-		fmt.Fprintf(&b, "| %s | %s (%s–%s) | %.0f |\n", s.Name,
-			nanoseconds(s.Nanoseconds.Median), nanoseconds(s.Nanoseconds.Least), nanoseconds(s.Nanoseconds.Most), s.Allocations)
+		aim, met := "–", "–"
+		if s.Aim > 0 {
+			aim, met = "≤ "+nanoseconds(s.Aim), yes(s.Nanoseconds.Median <= s.Aim)
+		}
+		fmt.Fprintf(&b, "| %s | %s (%s–%s) | %.0f | %s | %s |\n", s.What, nanoseconds(s.Nanoseconds.Median),
+			nanoseconds(s.Nanoseconds.Least), nanoseconds(s.Nanoseconds.Most), s.Allocations, aim, met)
 	}
 	return b.String()
+}
+
+func yes(met bool) string {
+	if met {
+		return "yes"
+	}
+	return "no"
 }
 
 func millionTable(windows []window) string {

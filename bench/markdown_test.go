@@ -47,7 +47,7 @@ func TestPageHasAPlaceForEachSection(t *testing.T) {
 	}
 	full := &result{
 		Gateways: []line{example("x")}, Pairs: comparisons, Issuer: []line{example("y")},
-		Steps: []step{{Name: "Check"}}, Million: []window{{}},
+		Steps: steps, Million: []window{{}},
 	}
 	sections := full.sections()
 	if len(sections) != 6 {

@@ -52,7 +52,7 @@ func (r *room) close() {
 	for _, p := range r.running {
 		p.stop()
 	}
-	os.RemoveAll(r.dir)
+	_ = os.RemoveAll(r.dir) // what is left is in the system's temporary folder
 }
 
 // settings are what a server's configuration is made of.

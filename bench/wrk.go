@@ -12,13 +12,10 @@ import (
 	"time"
 )
 
-// The scripts that wrk runs: what it reports, and a crowd of tokens.
-var (
-	//go:embed conf/load.lua
-	loadScript string
-	//go:embed conf/crowd.lua
-	crowdScript string
-)
+// loadScript is how wrk reports. Each script ends with it.
+//
+//go:embed conf/load.lua
+var loadScript string
 
 // wrk is how wrk is asked to load a contender.
 type wrk struct {

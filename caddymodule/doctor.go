@@ -53,6 +53,7 @@ var doctorChecks = []struct {
 	{"config", (*examination).checkServers},
 	{"config", (*examination).checkHealthDetail},
 	{"config", (*examination).checkLogs},
+	{"config", (*examination).checkMetrics},
 	{"config", (*examination).checkAdmin},
 	{"policies", (*examination).checkPolicies},
 	{"files", (*examination).checkRootKey},

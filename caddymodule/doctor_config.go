@@ -43,10 +43,11 @@ type httpConfig struct {
 
 // siteServer is one of Caddy's servers: the sites that share addresses.
 type siteServer struct {
-	Listen         []string        `json:"listen"`
-	Routes         []siteRoute     `json:"routes"`
-	TLS            json.RawMessage `json:"tls_connection_policies"`
-	TrustedProxies json.RawMessage `json:"trusted_proxies"`
+	Listen         []string             `json:"listen"`
+	Routes         []siteRoute          `json:"routes"`
+	Named          map[string]siteRoute `json:"named_routes"`
+	TLS            json.RawMessage      `json:"tls_connection_policies"`
+	TrustedProxies json.RawMessage      `json:"trusted_proxies"`
 	AutomaticHTTPS struct {
 		Disable bool     `json:"disable"`
 		Skip    []string `json:"skip"`
@@ -67,6 +68,7 @@ type siteRoute struct {
 type siteHandler struct {
 	Handler          string          `json:"handler"`
 	Routes           []siteRoute     `json:"routes"`  // of subroute
+	Name             string          `json:"name"`    // of invoke: a named route
 	Rewrite          json.RawMessage `json:"rewrite"` // of reverse_proxy
 	StreamCloseDelay any             `json:"stream_close_delay"`
 	Upstreams        []struct {
@@ -181,8 +183,8 @@ func (x *examination) checkApp() {
 		x.checkPolicies() // says so, and without policies more can't be said
 	}
 	for _, err := range errs {
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
-			x.find(levelError, "config", x.file, "mend it: Caddy refuses to start with it", "%s", err)
+		if err != nil {
+			x.unreadable("config", x.file, x.file, "mend it: Caddy refuses to start with it", err)
 		}
 	}
 }
@@ -223,6 +225,27 @@ func (x *examination) checkLogs() {
 			x.find(levelError, "log-credentials", x.at("log_credentials"), "remove it, and treat the tokens in the log as stolen",
 				"the access log shows Authorization and Cookie as they are")
 		}
+	}
+}
+
+// checkMetrics looks at whether somebody can collect them, and who. The admin
+// endpoint has them too, but no Prometheus can read a Unix socket.
+func (x *examination) checkMetrics() {
+	const site = "write a site for it: http://:9180 { bind 127.0.0.1; metrics }, see docs/monitoring.md"
+	collected := false
+	for _, server := range x.servers() {
+		if !server.has("metrics") {
+			continue
+		}
+		collected = true
+		if !server.local() {
+			x.find(levelNote, "metrics-open", x.at("metrics"), "bind the site to an address that only your monitoring reaches",
+				"whoever reaches %s can read the metrics: no secrets, but who has how much to do", server.name())
+		}
+	}
+	admin, err := caddy.ParseNetworkAddress(x.config.Admin.Listen)
+	if !collected && (x.config.Admin.Disabled || err == nil && admin.IsUnixNetwork()) {
+		x.find(levelNote, "metrics", x.file, site, "nobody can collect the metrics, so no alert will come")
 	}
 }
 
@@ -274,12 +297,23 @@ func (s *siteServer) name() string {
 }
 
 // has reports whether a handler stands anywhere in the server.
-func (s *siteServer) has(handler string) bool { return hasHandler(s.Routes, handler) }
+func (s *siteServer) has(handler string) bool {
+	return s.any(func(h *siteHandler) bool { return h.Handler == handler })
+}
 
-func hasHandler(routes []siteRoute, handler string) bool {
+// any reports whether one of the server's handlers is of a kind, however deep it is
+// nested.
+func (s *siteServer) any(kind func(*siteHandler) bool) bool {
+	for _, route := range s.Named {
+		if anyHandler([]siteRoute{route}, kind) {
+			return true
+		}
+	}
+	return anyHandler(s.Routes, kind)
+}
+
+func anyHandler(routes []siteRoute, kind func(*siteHandler) bool) bool {
 	return slices.ContainsFunc(routes, func(r siteRoute) bool {
-		return slices.ContainsFunc(r.Handle, func(h siteHandler) bool {
-			return h.Handler == handler || hasHandler(h.Routes, handler)
-		})
+		return slices.ContainsFunc(r.Handle, func(h siteHandler) bool { return kind(&h) || anyHandler(h.Routes, kind) })
 	})
 }

@@ -65,7 +65,7 @@ func (x *examination) lint(findings policy.Findings) {
 // doctor.
 func (x *examination) unreadable(check, where, file, do string, err error) {
 	if errors.Is(err, fs.ErrPermission) {
-		x.find(levelNote, "permission", file, "run the doctor as Caddy's user to have it looked at", "this user may not look at the %s", check)
+		x.find(levelNote, "permission", file, "run the doctor as Caddy's user to have it looked at", "this user may not read what belongs to the check %s", check)
 		return
 	}
 	x.find(levelError, check, where, do, "%s", err)
@@ -147,6 +147,10 @@ func (x *examination) checkDatabase() {
 		return
 	}
 	where := x.at("store")
+	if err := readable(x.app.Store.Path); err != nil {
+		x.unreadable("database", where, x.app.Store.Path, "see \"When something fails\" in docs/operators.md", err)
+		return
+	}
 	keys := map[store.Environment][]store.SigningKey{}
 	sight, err := sqlite.Look(x.ctx, x.app.Store.Path, func(r store.Reader) (err error) {
 		for env := range x.app.Environments {
@@ -181,6 +185,15 @@ func (x *examination) checkDatabase() {
 	for _, env := range sortedKeys(x.app.Environments) {
 		x.checkSigningKeys(env, keys[env])
 	}
+}
+
+// readable tells why this user can't read a file: SQLite itself doesn't say.
+func readable(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // checkSigningKeys looks at the newest key that may sign.

@@ -20,7 +20,9 @@ const (
 
 // siteWalk goes through routes as a request does.
 type siteWalk struct {
-	site      string // what tells the present site's address from others
+	server    *siteServer
+	site      string   // what tells the present site's address from others
+	invoking  []string // named routes, the innermost last
 	proxies   []placed
 	rewritten []placed // behind a gate
 }
@@ -42,9 +44,9 @@ func (w *siteWalk) routes(routes []siteRoute, state gated) gated {
 		}
 		inside := w.handlers(r.Handle, state)
 		switch {
-		case len(r.Match) == 0:
+		case len(r.Match) == 0 && r.Group == "":
 			state = inside
-		case inside > state && !r.Terminal && r.Group == "":
+		case inside > state && !r.Terminal && r.Group == "": // of a group one route is taken, and nobody knows which
 			state = someGated
 		}
 	}
@@ -58,6 +60,8 @@ func (w *siteWalk) handlers(handlers []siteHandler, state gated) gated {
 			state = allAreGated
 		case "subroute":
 			state = w.routes(h.Routes, state)
+		case "invoke":
+			state = w.invoke(h.Name, state)
 		case "rewrite":
 			if state != notGated {
 				w.rewritten = append(w.rewritten, placed{h, w.site, state})
@@ -69,6 +73,18 @@ func (w *siteWalk) handlers(handlers []siteHandler, state gated) gated {
 			}
 		}
 	}
+	return state
+}
+
+// invoke goes through a named route, but not for ever.
+func (w *siteWalk) invoke(name string, state gated) gated {
+	route, known := w.server.Named[name]
+	if !known || slices.Contains(w.invoking, name) {
+		return state
+	}
+	w.invoking = append(w.invoking, name)
+	state = w.routes([]siteRoute{route}, state)
+	w.invoking = w.invoking[:len(w.invoking)-1]
 	return state
 }
 
@@ -88,7 +104,7 @@ func (x *examination) checkGates() {
 	var walk siteWalk
 	for _, server := range x.servers() {
 		// A site without a host has its port in the address.
-		walk.site = server.name()[strings.LastIndex(server.name(), ":")+1:]
+		walk.server, walk.site = server, server.name()[strings.LastIndex(server.name(), ":")+1:]
 		walk.routes(server.Routes, notGated)
 	}
 	behind := map[string]bool{} // a gate
@@ -238,19 +254,11 @@ func (s *siteServer) namesHosts() bool {
 // checkHealthDetail looks for details that strangers can read.
 func (x *examination) checkHealthDetail() {
 	for _, server := range x.servers() {
-		if hasDetail(server.Routes) && !server.local() {
+		if server.any(func(h *siteHandler) bool { return h.Handler == "bearer_health" && h.Detail }) && !server.local() {
 			x.find(levelWarning, "health-detail", x.at("detail"), "have bearer_health with detail on a site that only operators reach, and without it here",
 				"/readyz?verbose at %s names files and policies to whoever asks", server.name())
 		}
 	}
-}
-
-func hasDetail(routes []siteRoute) bool {
-	return slices.ContainsFunc(routes, func(r siteRoute) bool {
-		return slices.ContainsFunc(r.Handle, func(h siteHandler) bool {
-			return h.Handler == "bearer_health" && h.Detail || hasDetail(h.Routes)
-		})
-	})
 }
 
 // local reports whether the server is reached from this machine alone.

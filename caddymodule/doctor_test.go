@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	_ "github.com/caddyserver/caddy/v2/modules/metrics"
 )
 
 // healthyMachine is a machine on which nothing is to be found.
@@ -42,6 +44,11 @@ const soundSites = `{
 			audience https://api.sandbox.example.com
 		}
 	}
+}
+
+http://:9180 {
+	bind 127.0.0.1
+	metrics
 }
 
 auth.example.com {
@@ -112,34 +119,37 @@ func TestDoctorTellsOfAMissingPolicyInAnyGroup(t *testing.T) {
 func TestDoctorFindsOneFault(t *testing.T) {
 	const upstream, log = "	reverse_proxy 127.0.0.1:9000 {\n		stream_close_delay 24h\n	}\n", "api.example.com {\n	log\n"
 	for name, test := range map[string]struct{ old, by, want string }{
-		"a Caddyfile that is none":            {"	respond 404", "	respnod 404", "error config"},
-		"a file with two purposes":            {"DIR/keys/operator.token", "DIR/keys/root.key", "error config"},
-		"an option of another app":            {"	bearer_health\n", "	bearer_health {\n		require clocks\n	}\n", "error config"},
-		"a scope that the policy lacks":       {"issuer https://auth.sandbox.example.com", "issuer https://auth.sandbox.example.com\n			trading_tokens read:acounts", "error config"},
-		"production without TLS":              {"issuer https://auth.example.com", "issuer http://auth.example.com", "error config"},
-		"a published client in production":    {"issuer https://auth.example.com", "issuer https://auth.example.com\n			client demo-client {\n				secret_hash " + clientHash() + "\n			}", "error config"},
-		"a sandbox without TLS":               {"issuer https://auth.sandbox.example.com", "issuer http://auth.sandbox.example.com", "warning plain-issuer at issuer http://auth.sandbox.example.com"},
-		"a policy that is gone":               {"../examples/quickstart/policy.yaml", "nowhere.yaml", "error policy at policy trading nowhere.yaml"},
-		"the admin endpoint for all":          {"admin unix//run/caddy/admin.sock|0600", "admin :2019", "error admin-open at admin :2019"},
-		"the admin endpoint on loopback":      {"	admin unix//run/caddy/admin.sock|0600\n", "", "note admin-local"},
-		"the admin socket for a group":        {"|0600", "|0660", "warning admin-socket at admin unix//run/caddy/admin.sock|0660"},
-		"no admin endpoint":                   {"admin unix//run/caddy/admin.sock|0600", "admin off", "warning admin-off at admin off"},
-		"streams dropped at a reload":         {"		stream_close_delay 24h\n", "", "warning stream-close-delay at reverse_proxy 127.0.0.1:9000 {"},
-		"a grace_period":                      {"	bearer {\n", "	grace_period 10s\n	bearer {\n", "warning grace-period at grace_period 10s"},
-		"a gate with a matcher":               {"bearer_gate trading {", "bearer_gate /api/* trading {", "warning matcher at bearer_gate /api/* trading {"},
-		"a gate with a named matcher":         {"	bearer_gate trading {", "	@api path /api/*\n	bearer_gate @api trading {", "warning matcher at bearer_gate @api trading {"},
-		"a way around the gate":               {"auth.example.com {\n", "old.example.com {\n	log\n	reverse_proxy 127.0.0.1:9000\n}\n\nauth.example.com {\n", "error around-the-gate at reverse_proxy 127.0.0.1:9000"},
-		"a prefix stripped behind the gate":   {upstream, "	handle_path /api/* {\n	" + upstream + "	}\n", "warning rewrite at handle_path /api/* {"},
-		"a rewrite behind the gate":           {"	bearer_gate trading {\n		environment production\n	}\n" + upstream, "	route {\n		bearer_gate trading {\n			environment production\n		}\n		rewrite * /v2{uri}\n" + upstream + "	}\n", "warning rewrite at rewrite * /v2{uri}"},
-		"a proxy that rewrites":               {"stream_close_delay 24h\n", "stream_close_delay 24h\n		rewrite /v2{uri}\n", "warning rewrite at rewrite /v2{uri}"},
-		"a proxy in front that is not named":  {"api.example.com {\n", "http://:8080 {\n", "warning trusted-proxies"},
-		"no access log":                       {log, "api.example.com {\n", "warning access-log"},
-		"credentials in the log":              {"	bearer {\n", "	servers {\n		log_credentials\n	}\n	bearer {\n", "error log-credentials at log_credentials"},
-		"a log at level debug":                {"	bearer {\n", "	log {\n		level DEBUG\n	}\n	bearer {\n", "note log-level at level DEBUG"},
-		"health details for everybody":        {"	bearer_health\n", "	bearer_health {\n		detail\n	}\n", "warning health-detail at detail"},
-		"the root key beside the database":    {"DIR/keys/root.key", "DIR/data/root.key", "warning root-key-place at root_key file DIR/data/root.key"},
-		"the journal beside the database":     {"DIR/other/revocations.journal", "DIR/data/revocations.journal", "note journal-place at revocation_journal file DIR/data/revocations.journal"},
-		"a gate in every site but one of two": {"auth.example.com {\n", "two.example.com {\n	log\n	handle /a {\n		bearer_gate trading {\n			environment sandbox\n		}\n		reverse_proxy 127.0.0.1:9001 {\n			stream_close_delay 1h\n		}\n	}\n	handle {\n		reverse_proxy 127.0.0.1:9001\n	}\n}\n\nauth.example.com {\n", "error around-the-gate"},
+		"a Caddyfile that is none":               {"	respond 404", "	respnod 404", "error config"},
+		"a file with two purposes":               {"DIR/keys/operator.token", "DIR/keys/root.key", "error config"},
+		"an option of another app":               {"	bearer_health\n", "	bearer_health {\n		require clocks\n	}\n", "error config"},
+		"a scope that the policy lacks":          {"issuer https://auth.sandbox.example.com", "issuer https://auth.sandbox.example.com\n			trading_tokens read:acounts", "error config"},
+		"production without TLS":                 {"issuer https://auth.example.com", "issuer http://auth.example.com", "error config"},
+		"a published client in production":       {"issuer https://auth.example.com", "issuer https://auth.example.com\n			client demo-client {\n				secret_hash " + clientHash() + "\n			}", "error config"},
+		"a sandbox without TLS":                  {"issuer https://auth.sandbox.example.com", "issuer http://auth.sandbox.example.com", "warning plain-issuer at issuer http://auth.sandbox.example.com"},
+		"a policy that is gone":                  {"../examples/quickstart/policy.yaml", "nowhere.yaml", "error policy at policy trading nowhere.yaml"},
+		"the admin endpoint for all":             {"admin unix//run/caddy/admin.sock|0600", "admin :2019", "error admin-open at admin :2019"},
+		"the admin endpoint on loopback":         {"	admin unix//run/caddy/admin.sock|0600\n", "", "note admin-local"},
+		"the admin socket for a group":           {"|0600", "|0660", "warning admin-socket at admin unix//run/caddy/admin.sock|0660"},
+		"no admin endpoint":                      {"admin unix//run/caddy/admin.sock|0600", "admin off", "warning admin-off at admin off"},
+		"streams dropped at a reload":            {"		stream_close_delay 24h\n", "", "warning stream-close-delay at reverse_proxy 127.0.0.1:9000 {"},
+		"streams behind a gate in a named route": {"	bearer_gate trading {\n		environment production\n	}\n" + upstream, "	route {\n		invoke gated\n		reverse_proxy 127.0.0.1:9000\n	}\n}\n\n&(gated) {\n	bearer_gate trading {\n		environment production\n	}\n", "warning stream-close-delay at reverse_proxy 127.0.0.1:9000"},
+		"a grace_period":                         {"	bearer {\n", "	grace_period 10s\n	bearer {\n", "warning grace-period at grace_period 10s"},
+		"a gate with a matcher":                  {"bearer_gate trading {", "bearer_gate /api/* trading {", "warning matcher at bearer_gate /api/* trading {"},
+		"a gate with a named matcher":            {"	bearer_gate trading {", "	@api path /api/*\n	bearer_gate @api trading {", "warning matcher at bearer_gate @api trading {"},
+		"a way around the gate":                  {"auth.example.com {\n", "old.example.com {\n	log\n	reverse_proxy 127.0.0.1:9000\n}\n\nauth.example.com {\n", "error around-the-gate at reverse_proxy 127.0.0.1:9000"},
+		"a prefix stripped behind the gate":      {upstream, "	handle_path /api/* {\n	" + upstream + "	}\n", "warning rewrite at handle_path /api/* {"},
+		"a rewrite behind the gate":              {"	bearer_gate trading {\n		environment production\n	}\n" + upstream, "	route {\n		bearer_gate trading {\n			environment production\n		}\n		rewrite * /v2{uri}\n" + upstream + "	}\n", "warning rewrite at rewrite * /v2{uri}"},
+		"a proxy that rewrites":                  {"stream_close_delay 24h\n", "stream_close_delay 24h\n		rewrite /v2{uri}\n", "warning rewrite at rewrite /v2{uri}"},
+		"a proxy in front that is not named":     {"api.example.com {\n", "http://:8080 {\n", "warning trusted-proxies"},
+		"no access log":                          {log, "api.example.com {\n", "warning access-log"},
+		"credentials in the log":                 {"	bearer {\n", "	servers {\n		log_credentials\n	}\n	bearer {\n", "error log-credentials at log_credentials"},
+		"metrics for everybody":                  {"	bind 127.0.0.1\n", "", "note metrics-open at metrics"},
+		"metrics for nobody":                     {"http://:9180 {\n	bind 127.0.0.1\n	metrics\n}\n", "", "note metrics"},
+		"a log at level debug":                   {"	bearer {\n", "	log {\n		level DEBUG\n	}\n	bearer {\n", "note log-level at level DEBUG"},
+		"health details for everybody":           {"	bearer_health\n", "	bearer_health {\n		detail\n	}\n", "warning health-detail at detail"},
+		"the root key beside the database":       {"DIR/keys/root.key", "DIR/data/root.key", "warning root-key-place at root_key file DIR/data/root.key"},
+		"the journal beside the database":        {"DIR/other/revocations.journal", "DIR/data/revocations.journal", "note journal-place at revocation_journal file DIR/data/revocations.journal"},
+		"a gate in every site but one of two":    {"auth.example.com {\n", "two.example.com {\n	log\n	handle /a {\n		bearer_gate trading {\n			environment sandbox\n		}\n		reverse_proxy 127.0.0.1:9001 {\n			stream_close_delay 1h\n		}\n	}\n	handle {\n		reverse_proxy 127.0.0.1:9001\n	}\n}\n\nauth.example.com {\n", "error around-the-gate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -186,7 +196,7 @@ func TestDoctorOnTheExamples(t *testing.T) {
 	state := t.TempDir()
 	t.Setenv("STATE_DIR", state)
 	for file, want := range map[string][]string{
-		"examples/quickstart/Caddyfile": {"note access-log", "note access-log", "note root-key-place", "note journal-place"},
+		"examples/quickstart/Caddyfile": {"note access-log", "note access-log", "note metrics", "note root-key-place", "note journal-place"},
 		"Caddyfile.example":             nil,
 	} {
 		source := strings.ReplaceAll(readText(t, file), "/etc/caddy/policies/trading.yaml", "examples/quickstart/policy.yaml")

@@ -92,7 +92,8 @@ func (app *App) subscribe(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	app.ctx, app.events = ctx, module.(*caddyevents.App) //nolint:forcetypeassert // the module of that name
+	app.ctx = ctx
+	app.events, _ = module.(*caddyevents.App) // the only module of that name
 	return app.events.On("started", whenStarted{app})
 }
 

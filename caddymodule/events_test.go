@@ -19,7 +19,11 @@ import (
 	"github.com/caddy-bearer/caddy-bearer/token"
 )
 
-func init() { caddy.RegisterModule(new(eventRecorder)) }
+func init() {
+	if os.Getenv(asCaddy) != "" { // else it would pass for one of ours
+		caddy.RegisterModule(new(eventRecorder))
+	}
+}
 
 // eventRecorder is a handler of Caddy's events app that appends to a file.
 type eventRecorder struct {

@@ -255,7 +255,8 @@ func (rt *runtime) stuck() bool {
 		return false
 	}
 	for env := range app.Environments {
-		if rt.worlds[env].authority.SweptAgo() > rt.health.stuckAfter {
+		w := rt.worlds[env]
+		if w.authority.SweptAgo() > rt.health.stuckAfter || w.seen.staleness(rt.health.now()) > rt.health.stuckAfter {
 			return true
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/tracing"
@@ -166,7 +166,7 @@ func newReceiver(t testing.TB) *receiver {
 	r := new(receiver)
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		body, err := io.ReadAll(request.Body)
-		var got v1.ExportTraceServiceRequest
+		var got otlp.ExportTraceServiceRequest
 		if err == nil {
 			err = proto.Unmarshal(body, &got)
 		}

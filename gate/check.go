@@ -62,10 +62,11 @@ func (g *Gate) check(x *exchange, r *http.Request) (Decision, *Refusal) {
 	}
 }
 
-// checkUnder is steps 3 to 7 under one revision of the policy.
+// checkUnder is steps 3, the policy's route for the request, to 7 under one
+// revision of the policy.
 func (g *Gate) checkUnder(x *exchange, r *http.Request, p *policy.Policy) (Decision, *Refusal) {
-	m, ok := match(p, x.method, x.path)
-	if !ok {
+	var m policy.Match
+	if p == nil || !p.MatchTo(&m, x.method, x.path) { // a policy that was removed has no route
 		return Decision{}, g.refuse(r, flawNoRoute)
 	}
 	d, refusal := g.checkRoute(x, r, p, &m)
@@ -108,15 +109,6 @@ func (g *Gate) checkRoute(x *exchange, r *http.Request, p *policy.Policy, m *pol
 		g.authority.Leave(&x.Ride)
 	}
 	return d, refusal
-}
-
-// match is step 3: the route that the policy has for the request. A policy
-// that was removed has none.
-func match(p *policy.Policy, method, path string) (policy.Match, bool) {
-	if p == nil {
-		return policy.Match{}, false
-	}
-	return p.Match(method, path)
 }
 
 // prove is step 5: the facts of the token, from the cache where possible.

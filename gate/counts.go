@@ -186,15 +186,15 @@ func (g *Gate) allow(x *exchange, d *Decision) {
 		b = newBook(g.policy(), forgotten)
 		g.book.Store(b)
 	}
-	counters := (*allowances)(nil)
-	if b.has(d.Route) {
-		at := &b.pages[d.Route.Index].counters
-		if counters = at.Load(); counters == nil {
-			counters = g.counts.countersOf(allowance{d.Route.ID, d.Reason})
-			at.Store(counters)
-		}
-	} else { // the policy was swapped in this moment
+	if !b.has(d.Route) { // the policy was swapped in this moment
+		g.counts.countersOf(allowance{d.Route.ID, d.Reason})[x.lane].n.Add(1)
+		return
+	}
+	at := &b.pages[d.Route.Index].counters
+	counters := at.Load()
+	if counters == nil {
 		counters = g.counts.countersOf(allowance{d.Route.ID, d.Reason})
+		at.Store(counters)
 	}
 	counters[x.lane].n.Add(1)
 }

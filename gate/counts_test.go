@@ -34,7 +34,7 @@ func TestEachDecisionIsCountedOnce(t *testing.T) {
 	w := openWorld(t, nil)
 	good, narrow, dead := w.mint(t), w.mint(t, "read:market"), w.mint(t)
 	w.revoke(t, dead)
-	failed := error(store.ErrUnavailable)
+	failed := store.ErrUnavailable
 	opaque := w.personal(t, "read:accounts")
 	for range 3 {
 		w.through(t, "GET", "/accounts", good)

@@ -160,6 +160,7 @@ func TestPublicRouteIgnoresAndStripsCredentials(t *testing.T) {
 	w := openWorld(t, func(o *Options) { o.ForwardToken = true })
 	server := w.serve(t, handlerFunc(func(rw http.ResponseWriter, r *http.Request) error {
 		rw.Header().Set("X-Query", r.URL.RawQuery)
+		rw.Header().Set("X-Target", r.RequestURI) // which a proxy may log
 		return r.Header.Write(rw)
 	}))
 	for _, lines := range [][]string{
@@ -176,6 +177,9 @@ func TestPublicRouteIgnoresAndStripsCredentials(t *testing.T) {
 		}
 		if query := resp.Header.Get("X-Query"); query != "a=1&b=2" {
 			t.Errorf("query %q", query)
+		}
+		if target := resp.Header.Get("X-Target"); target != "/health?a=1&b=2" {
+			t.Errorf("target %q", target)
 		}
 		for _, name := range []string{"Subject", "Client", "Accounts", "Scope"} {
 			if !strings.Contains(got, "X-Auth-"+name+": \r\n") {

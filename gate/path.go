@@ -93,8 +93,10 @@ func rawPath(target string) (string, bool) {
 		}
 		target = rest[start:]
 	}
-	path, _, _ := strings.Cut(target, "?")
-	return path, true
+	if query := strings.IndexByte(target, '?'); query >= 0 {
+		target = target[:query]
+	}
+	return target, true
 }
 
 // plain are the bytes that mean themselves to everyone, in a path.
@@ -120,10 +122,8 @@ func clean(path string, encoded bool) bool {
 	}
 	dots, wide := 0, false
 	for i := 1; i < len(path); i++ {
-		if plain[path[i]] {
-			for i++; i < len(path) && plain[path[i]]; i++ {
-			}
-			if dots = -1; i == len(path) {
+		if next := afterPlain(path, i); next > i {
+			if dots, i = -1, next; i == len(path) {
 				break
 			}
 		}
@@ -154,6 +154,15 @@ func clean(path string, encoded bool) bool {
 		}
 	}
 	return dots != 1 && dots != 2 && (!wide || readable(path, encoded))
+}
+
+// afterPlain passes over plain bytes from i on: most paths have no others but
+// slashes.
+func afterPlain(path string, i int) int {
+	for i < len(path) && plain[path[i]] {
+		i++
+	}
+	return i
 }
 
 // unhex decodes the percent-encoding that begins at i.

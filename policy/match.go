@@ -27,11 +27,17 @@ func (m *Match) Param(name string) (string, bool) {
 // it has no dot segments, no encoded slash, and no empty segments other than
 // after a trailing slash. Match does not allocate.
 func (p *Policy) Match(method, path string) (m Match, ok bool) {
+	ok = p.MatchTo(&m, method, path)
+	return m, ok
+}
+
+// MatchTo is Match into a zero Match, which is large, and copied otherwise.
+func (p *Policy) MatchTo(m *Match, method, path string) bool {
 	if path == "" || path[0] != '/' {
-		return m, false
+		return false
 	}
-	m.Route = p.root.find(path, p.methods.bit(method), &m, 0)
-	return m, m.Route != nil
+	m.Route = p.root.find(path, p.methods.bit(method), m, 0)
+	return m.Route != nil
 }
 
 // matcher is a trie of path segments, made for speed: chains of literals are

@@ -6,6 +6,7 @@
 //   - race_test.go     no request that is sent after a revocation's answer passes
 //   - streams_test.go  no stream outlives it
 //   - mint_test.go     nor does a token that was made at the same moment
+//   - flood_test.go    made-up tokens don't get through, nor in a good client's way
 //
 // They take minutes, so that they stand behind the build tag proof; `make test`
 // runs them, without the race detector, which watches only its own process.

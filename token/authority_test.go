@@ -222,7 +222,7 @@ func TestCacheKeyCollisionGivesNoForeignIdentity(t *testing.T) {
 	c.put(leaseOf("alice."+tail, Facts{Subject: "alice"}, noon))
 	c.leases.Wait()
 	for _, lose := range []func(){func() { clear(c.latest[:]) }, c.near.clear, func() {}} { // each table, then ristretto
-		c.near.put(c.get("alice."+tail), printOf(tail))
+		c.near.put(c.get("alice."+tail), markOf(tail))
 		if lease := c.get("mallory." + tail); lease != nil {
 			t.Errorf("got the lease of %s", lease.Subject)
 		}

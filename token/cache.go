@@ -39,7 +39,7 @@ const (
 )
 
 // slot is where a token belongs in the table of the latest.
-func slot(print uint64) uint64 { return print >> (64 - latestBits) }
+func slot(mark uint64) uint64 { return mark >> (64 - latestBits) }
 
 // typicalLease is what a token of ours counts for in the cache, in bytes.
 const typicalLease = 1280
@@ -66,11 +66,11 @@ func (c *cache) get(raw string) *Lease {
 	if len(raw) < keyBytes {
 		return nil
 	}
-	print := printOf(raw)
-	if lease := c.latest[slot(print)].Load(); lease != nil && lease.raw == raw {
+	mark := markOf(raw)
+	if lease := c.latest[slot(mark)].Load(); lease != nil && lease.raw == raw {
 		return lease
 	}
-	if lease := c.near.get(raw, print); lease != nil {
+	if lease := c.near.get(raw, mark); lease != nil {
 		if rand.Uint32()%told == 0 { //nolint:gosec // G404: chance enough for counting
 			c.leases.Get(keyOf(raw)) // or it would take the token for one that nobody asks for
 		}
@@ -80,8 +80,8 @@ func (c *cache) get(raw string) *Lease {
 	if !found || lease.raw != raw {
 		return nil
 	}
-	c.latest[slot(print)].Store(lease)
-	c.near.put(lease, print)
+	c.latest[slot(mark)].Store(lease)
+	c.near.put(lease, mark)
 	return lease
 }
 
@@ -94,9 +94,9 @@ func keyOf(raw string) string { return raw[len(raw)-keyBytes:] }
 // clock costs each hit as much as the look-up itself. What has expired is evicted
 // like anything else that is not asked for.
 func (c *cache) put(lease *Lease) {
-	print := printOf(lease.raw)
-	c.latest[slot(print)].Store(lease)
-	c.near.replace(lease, print)
+	mark := markOf(lease.raw)
+	c.latest[slot(mark)].Store(lease)
+	c.near.replace(lease, mark)
 	c.leases.Set(keyOf(lease.raw), lease, int64(len(lease.raw)+leaseOverhead))
 }
 

@@ -20,7 +20,7 @@ type near struct {
 const ways = 4
 
 type nearSet struct {
-	prints [ways]atomic.Uint64
+	marks  [ways]atomic.Uint64
 	leases [ways]atomic.Pointer[Lease]
 }
 
@@ -31,9 +31,9 @@ func newNear(n int64) near {
 	return near{shift: uint8(64 - size), sets: make([]nearSet, 1<<size)}
 }
 
-// printOf is 64 bits of a token. Its last bytes are random; the multiplication
+// markOf is 64 bits of a token. Its last bytes are random; the multiplication
 // spreads what their alphabet leaves out.
-func printOf(raw string) uint64 {
+func markOf(raw string) uint64 {
 	const golden = 0x9e3779b97f4a7c15
 	tail := raw[len(raw)-8:]
 	word := uint64(tail[0]) | uint64(tail[1])<<8 | uint64(tail[2])<<16 | uint64(tail[3])<<24 |
@@ -41,10 +41,10 @@ func printOf(raw string) uint64 {
 	return word * golden
 }
 
-func (n *near) get(raw string, print uint64) *Lease {
-	set := &n.sets[print>>n.shift]
-	for i := range set.prints {
-		if set.prints[i].Load() != print {
+func (n *near) get(raw string, mark uint64) *Lease {
+	set := &n.sets[mark>>n.shift]
+	for i := range set.marks {
+		if set.marks[i].Load() != mark {
 			continue
 		}
 		if lease := set.leases[i].Load(); lease != nil && lease.raw == raw {
@@ -56,11 +56,11 @@ func (n *near) get(raw string, print uint64) *Lease {
 
 // put enters a lease: in the place of the same token's, in a free one, or in one
 // that its bits choose.
-func (n *near) put(lease *Lease, print uint64) {
-	set := &n.sets[print>>n.shift]
-	way, found := int(print%ways), false
-	for i := range set.prints {
-		if set.prints[i].Load() == print {
+func (n *near) put(lease *Lease, mark uint64) {
+	set := &n.sets[mark>>n.shift]
+	way, found := int(mark%ways), false
+	for i := range set.marks {
+		if set.marks[i].Load() == mark {
 			way = i
 			break
 		}
@@ -69,14 +69,14 @@ func (n *near) put(lease *Lease, print uint64) {
 		}
 	}
 	set.leases[way].Store(lease)
-	set.prints[way].Store(print)
+	set.marks[way].Store(mark)
 }
 
 // replace enters a lease where there is one of the same token already.
-func (n *near) replace(lease *Lease, print uint64) {
-	set := &n.sets[print>>n.shift]
-	for i := range set.prints {
-		if set.prints[i].Load() == print && set.leases[i].Load() != nil {
+func (n *near) replace(lease *Lease, mark uint64) {
+	set := &n.sets[mark>>n.shift]
+	for i := range set.marks {
+		if set.marks[i].Load() == mark && set.leases[i].Load() != nil {
 			set.leases[i].Store(lease)
 		}
 	}
@@ -84,7 +84,7 @@ func (n *near) replace(lease *Lease, print uint64) {
 
 // forget drops a lease that ristretto dropped, so that the memory is free.
 func (n *near) forget(lease *Lease) {
-	set := &n.sets[printOf(lease.raw)>>n.shift]
+	set := &n.sets[markOf(lease.raw)>>n.shift]
 	for i := range set.leases {
 		set.leases[i].CompareAndSwap(lease, nil)
 	}

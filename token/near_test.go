@@ -15,11 +15,11 @@ func TestNearTable(t *testing.T) {
 	leases := make([]*Lease, size/2)
 	for i := range leases {
 		leases[i] = leaseOf(rawOf(i), Facts{}, noon)
-		n.put(leases[i], printOf(leases[i].raw))
+		n.put(leases[i], markOf(leases[i].raw))
 	}
 	found := 0
 	for _, l := range leases {
-		switch got := n.get(l.raw, printOf(l.raw)); got {
+		switch got := n.get(l.raw, markOf(l.raw)); got {
 		case l:
 			found++
 		case nil:
@@ -31,18 +31,18 @@ func TestNearTable(t *testing.T) {
 		t.Errorf("%d of %d found in a table that is half full", found, len(leases))
 	}
 	last := leases[len(leases)-1]
-	print := printOf(last.raw)
+	mark := markOf(last.raw)
 	fresh := leaseOf(last.raw, Facts{Subject: "fresh"}, noon)
-	if n.replace(fresh, print); n.get(last.raw, print) != fresh {
+	if n.replace(fresh, mark); n.get(last.raw, mark) != fresh {
 		t.Error("an older lease of the same token stays")
 	}
-	if n.forget(last); n.get(last.raw, print) != fresh {
+	if n.forget(last); n.get(last.raw, mark) != fresh {
 		t.Error("an older lease that goes takes the new one with it")
 	}
-	if n.forget(fresh); n.get(last.raw, print) != nil {
+	if n.forget(fresh); n.get(last.raw, mark) != nil {
 		t.Error("not forgotten")
 	}
-	if n.replace(fresh, print); n.get(last.raw, print) != nil {
+	if n.replace(fresh, mark); n.get(last.raw, mark) != nil {
 		t.Error("replaced what was not there")
 	}
 }
@@ -51,19 +51,19 @@ func TestNearTable(t *testing.T) {
 func TestNearTableOfOtherTokenWithTheSameBits(t *testing.T) {
 	n := newNear(4)
 	alice, mallory := leaseOf("alice."+rawOf(1), Facts{}, noon), "mallory."+rawOf(1)
-	n.put(alice, printOf(alice.raw))
-	if printOf(mallory) != printOf(alice.raw) {
+	n.put(alice, markOf(alice.raw))
+	if markOf(mallory) != markOf(alice.raw) {
 		t.Fatal("the bits differ")
 	}
-	if got := n.get(mallory, printOf(mallory)); got != nil {
+	if got := n.get(mallory, markOf(mallory)); got != nil {
 		t.Errorf("got the lease of %s", got.raw)
 	}
 	other := leaseOf(mallory, Facts{}, noon)
-	n.put(other, printOf(mallory))
-	if got := n.get(alice.raw, printOf(alice.raw)); got != nil && got != alice {
+	n.put(other, markOf(mallory))
+	if got := n.get(alice.raw, markOf(alice.raw)); got != nil && got != alice {
 		t.Errorf("got the lease of %s", got.raw)
 	}
-	if n.get(mallory, printOf(mallory)) != other {
+	if n.get(mallory, markOf(mallory)) != other {
 		t.Error("the one that came last is not found")
 	}
 }
@@ -80,9 +80,9 @@ func TestNearTableUnderManyWriters(t *testing.T) {
 		all.Go(func() {
 			for i := range 2000 {
 				l := leases[(i*7+w*13)%len(leases)]
-				n.put(l, printOf(l.raw))
+				n.put(l, markOf(l.raw))
 				other := leases[(i*5+w)%len(leases)]
-				if got := n.get(other.raw, printOf(other.raw)); got != nil && got != other {
+				if got := n.get(other.raw, markOf(other.raw)); got != nil && got != other {
 					t.Errorf("%s: the lease of %s", other.raw, got.raw)
 				}
 				n.forget(l)
@@ -105,7 +105,7 @@ func TestEvictedLeasesAreForgotten(t *testing.T) {
 		l := leaseOf(long+rawOf(i), Facts{}, noon)
 		c.put(l)
 		c.leases.Wait()
-		c.latest[slot(printOf(l.raw))].Store(nil)
+		c.latest[slot(markOf(l.raw))].Store(nil)
 		c.get(l.raw) // from ristretto, if that took it
 	}
 	held := 0
