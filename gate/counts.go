@@ -217,7 +217,8 @@ func (g *Gate) streamEnded(o *response, cause token.Cause) {
 		why = eventOf(cause)
 	}
 	g.counts.streams.Add(-1)
-	g.counts.ends[slices.Index(StreamEnds(), why)].Add(1)
+	at := max(0, slices.Index(StreamEnds(), why)) // a word that is missing there counts as ended
+	g.counts.ends[at].Add(1)
 	if g.streams != nil {
 		g.streams(o.request, StreamEvent{Decision: o.decision, Ended: why, Lasted: g.now().Sub(o.began)})
 	}

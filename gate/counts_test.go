@@ -4,6 +4,9 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +155,25 @@ func TestSomeDecisionsAreMeasured(t *testing.T) {
 	}
 }
 
+// Whatever a stream is cut for has a counter of its own.
+func TestEachCauseIsCounted(t *testing.T) {
+	source, err := os.ReadFile("stream.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(string(source), "func eventOf(")
+	body, _, _ = strings.Cut(body, "\n}\n")
+	words := regexp.MustCompile(`return "(\w+)"`).FindAllStringSubmatch(body, -1)
+	for _, word := range words {
+		if !slices.Contains(StreamEnds(), word[1]) {
+			t.Errorf("%s has no counter", word[1])
+		}
+	}
+	if len(words) != len(StreamEnds()) {
+		t.Errorf("%d words for %d counters", len(words), len(StreamEnds()))
+	}
+}
+
 func TestStreamsAreCountedAndTold(t *testing.T) {
 	var mu sync.Mutex
 	var told []StreamEvent
@@ -189,5 +211,23 @@ func TestStreamsAreCountedAndTold(t *testing.T) {
 		if want := map[string]uint64{"revoked": 1, ended: 1}[word]; n != want {
 			t.Errorf("%d ended for %s", n, word)
 		}
+	}
+}
+
+// BenchmarkCount is what counting adds to a request that passes.
+func BenchmarkCount(b *testing.B) {
+	w := openWorld(b, nil)
+	r := httptest.NewRequest("GET", "/accounts", nil)
+	r.Header = usualHeader("Bearer " + w.mint(b))
+	x := w.take()
+	d, refusal := w.measured(x, r)
+	if refusal != nil {
+		b.Fatal(refusal)
+	}
+	defer w.authority.Leave(&x.Ride)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.counts.tokens[x.lane].hits.Add(1)
+		w.allow(x, &d)
 	}
 }
