@@ -97,6 +97,10 @@ func (b *bot) field(c *caller, what call, name string) (string, error) {
 	return value, nil
 }
 
+// presenters is few: a gate verifies some tokens at a time, and lets nobody wait for
+// long.
+const presenters = 8
+
 // present shows a server every token of a file once.
 func present(ctx context.Context, file string, to *process) (err error) {
 	f, err := os.Open(file)
@@ -105,9 +109,9 @@ func present(ctx context.Context, file string, to *process) (err error) {
 	}
 	defer f.Close()
 	tokens := make(chan string, 64)
-	failed := make(chan error, gatewayConnections)
+	failed := make(chan error, presenters)
 	var all sync.WaitGroup
-	for range gatewayConnections {
+	for range presenters {
 		all.Go(func() {
 			c := caller{network: "tcp", address: to.address()}
 			defer c.close()

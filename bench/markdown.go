@@ -46,13 +46,13 @@ func gatewayTable(lines []line) string {
 
 func pairTable(pairs []comparison) string {
 	var b strings.Builder
-	b.WriteString("| requests/s | ratio (least–most) | aim | met |\n|---|---|---|---|\n")
+	b.WriteString("| | requests/s (least–most) | aim | met | CPU a request |\n|---|---|---|---|---|\n")
 	for _, p := range pairs {
 		aim, met := "–", "–"
 		if p.Aim > 0 {
 			aim, met = fmt.Sprintf("≥ %.2f", p.Aim), yes(p.Ratio.Median >= p.Aim)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.What, p.Ratio, aim, met)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", p.What, p.Ratio, aim, met, p.CPU)
 	}
 	return b.String()
 }

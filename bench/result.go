@@ -38,6 +38,7 @@ type comparison struct {
 	What  string  `json:"what"`
 	Aim   float64 `json:"aim,omitempty"` // 0: none
 	Ratio spread  `json:"ratio"`
+	CPU   spread  `json:"cpu_ratio"` // of processor time for each request, which other work on the machine hits less
 }
 
 // comparisons are the pairs that a reader asks for.
@@ -82,6 +83,7 @@ func compare(samples map[string][]sample) []comparison {
 	pairs := make([]comparison, len(comparisons))
 	for i, pair := range comparisons {
 		pair.Ratio = ratios(samples[pair.A], samples[pair.B], perSecond)
+		pair.CPU = ratios(samples[pair.A], samples[pair.B], cpu)
 		pairs[i] = pair
 	}
 	return pairs

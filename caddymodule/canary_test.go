@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/caddy-bearer/caddy-bearer/issuer"
 	"github.com/caddy-bearer/caddy-bearer/store"
 )
 
@@ -193,9 +194,9 @@ func (c *canary) useAll(hooks *hookServer) {
 	c.answer(c.call("GET", "/api/v1/accounts", static), 200, nil)
 	page = alice.fill("/settings/notifications", "/settings/notifications", 201, "url", hooks.URL+"/in-9c1f0be7d2a44c55", "kind.issued", "on")
 	c.keep("webhook secret", strings.TrimPrefix(html.UnescapeString(hookSecret.FindString(page)), "whsec_"))
-	issued, _ := c.personal("--principal", "alice", "--scopes", "read:market")
-	c.keep("personal token", issued)
-	if err := c.dial(issued); err != nil {
+	byCommand, _ := c.personal("--principal", "alice", "--scopes", "read:market")
+	c.keep("personal token", byCommand)
+	if err := c.dial(byCommand); err != nil {
 		c.t.Fatal(err)
 	}
 	c.eventually("a notification was delivered", func() bool { return len(hooks.take()) > 0 })
@@ -218,6 +219,7 @@ func (c *canary) useAll(hooks *hookServer) {
 	got = c.renewApp(payerID, payerSecret, got.Refresh)
 	c.keep("refresh token", got.Refresh)
 
+	issued := c.samples()
 	c.before = c.output.String()
 	cookie := c.signedIn("alice", store.Sandbox)[store.Sandbox]
 	c.keep("session", sessionCookie.FindStringSubmatch(cookie)[1])
@@ -225,6 +227,12 @@ func (c *canary) useAll(hooks *hookServer) {
 	c.keep("trading token", trading)
 	c.answer(c.tradingRequest(c.issuer, trading), 200, &got)
 	c.keep("access token", got.Access)
+	for _, grant := range issuer.Grants() { // each kind of token is among them
+		name := sandbox("bearer_tokens_issued_total", "grant", grant)
+		if issued[name]+c.samples()[name] == 0 {
+			c.t.Errorf("%s is 0", name)
+		}
+	}
 }
 
 // misuseAll sends secrets to where they are wrong, and wrong ones to where they belong.
