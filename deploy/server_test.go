@@ -254,8 +254,12 @@ func (s *server) work() error {
 		path, token string
 		status      int
 	}{{"/accounts", got.Token, 200}, {"/accounts", got.Token, 200}, {"/accounts", "", 401}, {"/accounts", "nonsense", 401}, {"/nowhere", got.Token, 403}} {
-		if status, body, err := s.call(s.api, c.path, c.token); err != nil || status != c.status {
-			return fmt.Errorf("%s: %d, %v, want %d: %s", c.path, status, err, c.status, body)
+		status, body, err := s.call(s.api, c.path, c.token)
+		if err != nil {
+			return err
+		}
+		if status != c.status {
+			return fmt.Errorf("%s: %d, want %d: %s", c.path, status, c.status, body)
 		}
 	}
 	return s.watchUntilRevoked(got.Token)
@@ -275,8 +279,12 @@ func (s *server) watchUntilRevoked(token string) error {
 	if stream.StatusCode != http.StatusOK {
 		return fmt.Errorf("events: %s", stream.Status)
 	}
-	if status, body, err := s.form("/oauth2/revoke", "token="+token); err != nil || status != http.StatusOK {
-		return fmt.Errorf("revoke: %d, %v: %s", status, err, body)
+	status, body, err := s.form("/oauth2/revoke", "token="+token)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("revoke: %d: %s", status, body)
 	}
 	_, _ = io.Copy(io.Discard, stream.Body) // until it is cut
 	return nil
