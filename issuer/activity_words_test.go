@@ -20,6 +20,7 @@ import (
 var (
 	kindsOfNoPeople = []string{
 		"app", "client_credentials", "key", "operator", "policy", "root_key", "server", "service_account", "store",
+		"bearer", "enduser", // files, placeholders, attributes of spans
 	}
 	notOfPeople = []string{
 		"client.sign_in",                              // a program that proves who it is
@@ -27,7 +28,8 @@ var (
 		"token.present",                               // an account that acts by itself
 		"account.rotate_secret", "user.rotate_secret", // the configuration declares neither with a secret
 		"token.issued", "token.revoked", "token.expiring", "notifications.limited", // kinds of message
-		"bearer.db", "revocations.journal", "root.key", // files
+		"revocations.journal", "root.key", // files
+		"user.id", "user.client", "user.token_id", // placeholders
 	}
 )
 
