@@ -71,7 +71,7 @@ func withQuery(uri string, pairs ...string) string {
 	if strings.Contains(uri, "?") {
 		separator = '&'
 	}
-	for k := 0; k < len(pairs); k += 2 {
+	for k := 0; k+1 < len(pairs); k += 2 {
 		if pairs[k+1] == "" {
 			continue
 		}
