@@ -182,7 +182,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 // there are any and the request is not hidden from Caddy's logs.
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, hidden bool) error {
 	if !g.runtime.ready.Load() {
-		g.seen.decisions.Refuse(notReady)
+		g.gate.RefuseUnready(r)
 		w.Header().Set("Retry-After", "1")
 		g.gate.SetCORS(w.Header(), r)
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNotReady)
@@ -207,9 +207,6 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 }
 
 var errNotReady = errors.New("bearer: not ready yet")
-
-// notReady is how that counts.
-var notReady = &gate.Refusal{Status: http.StatusServiceUnavailable, Reason: "not_ready"}
 
 // allowed tells Caddy who calls: for the access log and for handlers behind.
 func (g *Gate) allowed(r *http.Request, d gate.Decision) {

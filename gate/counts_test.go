@@ -51,7 +51,9 @@ func TestEachDecisionIsCountedOnce(t *testing.T) {
 	w.through(t, "GET", "/a//b", good)
 	w.broken.Store(&failed)
 	w.through(t, "GET", "/accounts", opaque)
+	w.RefuseUnready(httptest.NewRequest("GET", "/accounts", nil))
 	w.wantDecisions(t, map[DecisionKind]uint64{
+		{"", Fault, "not_ready"}:               1,
 		{"list", Allow, "allowed"}:             3,
 		{"order", Allow, "allowed"}:            1,
 		{"health", Allow, "public"}:            1,

@@ -91,10 +91,11 @@ var (
 
 	flawOverloaded = unavailable("overloaded", "Whether the token is valid was not found out, because too many others are to be looked at.")
 
-	flawStore  = unavailable("store", "Whether the token is valid cannot be found out at the moment.")
-	flawRights = unavailable("rights", "The rights of the token are being changed.")
-	flawFault  = unavailable("fault", "Whether the token is valid cannot be found out at the moment.")
-	flawEnding = unavailable("cut_shutdown", "The server is shutting down.")
+	flawStore   = unavailable("store", "Whether the token is valid cannot be found out at the moment.")
+	flawRights  = unavailable("rights", "The rights of the token are being changed.")
+	flawFault   = unavailable("fault", "Whether the token is valid cannot be found out at the moment.")
+	flawUnready = unavailable("not_ready", "The server is starting.")
+	flawEnding  = unavailable("cut_shutdown", "The server is shutting down.")
 )
 
 func malformed(reason, detail string) *flaw {
@@ -192,6 +193,10 @@ func (g *Gate) refuse(r *http.Request, f *flaw) *Refusal {
 func (g *Gate) closes(r *http.Request, f *flaw) bool {
 	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || f == g.sizes.body || len(r.Header["Expect"]) > 0)
 }
+
+// RefuseUnready counts a request that somebody else answers with 503, because there
+// is nothing yet to judge it by.
+func (g *Gate) RefuseUnready(r *http.Request) { g.counts.Refuse(g.refuse(r, flawUnready)) }
 
 func (f *Refusal) because(err error) *Refusal {
 	f.cause = err
