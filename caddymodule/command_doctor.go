@@ -34,6 +34,8 @@ func doctorCommand() *cobra.Command {
 			"  caddy bearer doctor --config Caddyfile --only config,policies --json",
 		Args: takes(),
 	})
+	cmd.Flag("config").Usage = "configuration file to examine (default: what the server runs with)"
+	cmd.Flag("json").Usage = "print the findings as JSON"
 	only := cmd.Flags().StringSlice("only", nil, "groups of checks to make, of: "+strings.Join(doctorGroups(), ", "))
 	completeFlag(cmd, "only", completeWords(doctorGroups()...))
 	cmd.RunE = run(func(cmd *cobra.Command, _ []string) error {
