@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench compares the gate and the issuer with other gateways, as ratios
 // in one run: `make bench`.
 //
@@ -9,5 +11,6 @@
 // Two contenders are identical: how far their ratio is from 1 is the noise.
 //
 // An answer other than 2xx ends the run, because a refusal is cheaper than an
-// answer. Everything is on loopback.
+// answer. Everything is on loopback. What a server costs is read from /proc, so that
+// it runs on Linux alone.
 package main

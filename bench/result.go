@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // result is what a run found.
