@@ -74,6 +74,8 @@ var secondMeanings = map[string]string{
 	"bearer policy explain accounts":     "without a server there are none by default",
 	"bearer token issue principal":       "whose token it will be, not which are listed",
 	"bearer key forget-root force":       "it overrides a refusal, not a file",
+	"bearer doctor config":               "the file is examined",
+	"bearer doctor json":                 "the server has no part in it",
 	"bearer restore config":              "there is no server: the files are looked for",
 	"bearer restore json":                "there is no server whose answer it could be",
 }
