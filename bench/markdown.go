@@ -29,9 +29,9 @@ func (r *result) sections() map[string]string {
 
 func (r *result) machineText() string {
 	m := &r.Machine
-	return fmt.Sprintf("On %s, at commit `%s`: %d cores of a virtual machine (%s), Linux %s, Go %s, Caddy %s, HAProxy %s, nginx %s, wrk %s. "+
+	return fmt.Sprintf("On %s: %d cores of a virtual machine (%s), Linux %s, Go %s, Caddy %s, HAProxy %s, nginx %s, wrk %s. "+
 		"%d rounds of %g s for each line; meanwhile the host gave %.1f %% of the processors' time to others.\n",
-		r.Date, m.Revision, m.Cores, m.CPU, m.Kernel, m.Go, m.Caddy, m.HAProxy, m.Nginx, m.Wrk, r.Rounds, r.Seconds, 100*r.Stolen)
+		r.Date, m.Cores, m.CPU, m.Kernel, m.Go, m.Caddy, m.HAProxy, m.Nginx, m.Wrk, r.Rounds, r.Seconds, 100*r.Stolen)
 }
 
 func gatewayTable(lines []line) string {
