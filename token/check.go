@@ -119,7 +119,8 @@ func (a *Authority) prove(raw string, from *bucket) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		lease := newLease(raw, facts, q.settings.cache.shared.of(&facts), a.Now())
+		common := q.settings.cache.shared.of(&facts)
+		lease := newLease(raw, facts, common, a.Now())
 		if a.beforeFill != nil {
 			a.beforeFill()
 		}
