@@ -24,11 +24,7 @@ type Info struct {
 // Inspect checks the whole of a database file that nobody has open, and says
 // what it is. It changes nothing, and needs no lock: a backup lies still.
 func Inspect(ctx context.Context, path string) (info Info, err error) {
-	from, err := still(path)
-	if err != nil {
-		return info, err
-	}
-	db, err := sql.Open("sqlite", from)
+	db, err := openStill(path)
 	if err != nil {
 		return info, err
 	}
@@ -45,6 +41,15 @@ func Inspect(ctx context.Context, path string) (info Info, err error) {
 		return info, fmt.Errorf("%s is no database of caddy-bearer: %w", path, err)
 	}
 	return info, nil
+}
+
+// openStill opens a file for reading and nothing else.
+func openStill(path string) (*sql.DB, error) {
+	from, err := still(path)
+	if err != nil {
+		return nil, err
+	}
+	return sql.Open("sqlite", from)
 }
 
 // still is the address of a file that lies still. SQLite may then read it where

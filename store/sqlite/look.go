@@ -29,11 +29,7 @@ func Look(ctx context.Context, path string, more func(store.Reader) error) (sigh
 	if err != nil {
 		return sight, err
 	}
-	from, err := still(path)
-	if err != nil {
-		return sight, err
-	}
-	db, err := sql.Open("sqlite", from)
+	db, err := openStill(path)
 	if err != nil {
 		return sight, err
 	}
