@@ -19,6 +19,7 @@ var mayUse = map[string]struct {
 	without []string
 }{
 	"internal/freeport":       {nil, []string{"net/http", "github.com/caddyserver/", "database/sql"}},
+	"internal/testnames":      {nil, []string{"net/http", "github.com/caddyserver/", "database/sql"}},
 	"internal/openidtest":     {nil, []string{"github.com/caddyserver/", "database/sql"}},
 	"internal/durable":        {nil, []string{"net/http", "github.com/caddyserver/", "database/sql"}},
 	"policy":                  {nil, []string{"net/http", "github.com/caddyserver/", "database/sql"}},

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-bearer/caddy-bearer/internal/testnames"
 )
 
 const (
@@ -96,7 +98,7 @@ var provenLine = regexp.MustCompile(`S([1-5])_([1-9][0-9]?)(?:_|$)`)
 func systemProofs(t *testing.T) map[string][]string {
 	t.Helper()
 	proofs := map[string][]string{}
-	for _, name := range sortedKeys(writtenTests(t)) {
+	for _, name := range sortedKeys(testnames.Written(t, "..")) {
 		rest := strings.TrimPrefix(name, "Test")
 		for {
 			found := provenLine.FindStringSubmatch(rest)

@@ -1,58 +1,63 @@
 package docs_test
 
 import (
-	"io/fs"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-)
 
-var (
-	namedTest   = regexp.MustCompile("`(Test\\w+)`")
-	writtenTest = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	"github.com/caddy-bearer/caddy-bearer/internal/testnames"
 )
 
 // A defence that no test shows is a hope: each row of the threat model has tests
 // that are there.
 func TestThreatsHaveTests(t *testing.T) {
-	written := writtenTests(t)
-	rows := 0
+	var rows [][]string
 	for line := range strings.Lines(section(t, "\n"+read(t, "threat-model.md"), "# Threat model")) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
 		if !strings.HasPrefix(line, "| ") || len(cells) != 3 || strings.TrimSpace(cells[0]) == "threat" {
 			continue
 		}
-		rows++
-		names := namedTest.FindAllStringSubmatch(cells[2], -1)
+		rows = append(rows, cells)
+	}
+	checkNamedTests(t, rows, 50)
+}
+
+// The table of failures promises behaviour to operators: each row must have a
+// test that is there.
+func TestFailureTableNamesItsTests(t *testing.T) {
+	var rows [][]string
+	for line := range strings.Lines(section(t, read(t, "../ARCHITECTURE.md"), "## When something fails")) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| what fails") {
+			continue
+		}
+		if len(cells) != 3 {
+			t.Errorf("%d cells and not three in the row %s", len(cells), line)
+		}
+		rows = append(rows, cells)
+	}
+	checkNamedTests(t, rows, 20)
+}
+
+var namedTest = regexp.MustCompile("`(Test\\w+)`")
+
+// checkNamedTests holds what the last cell of each row names against the tests that
+// are there. Fewer rows than least were not all of them.
+func checkNamedTests(t *testing.T, rows [][]string, least int) {
+	t.Helper()
+	written := testnames.Written(t, "..")
+	for _, cells := range rows {
+		names := namedTest.FindAllStringSubmatch(cells[len(cells)-1], -1)
 		if len(names) == 0 {
-			t.Errorf("no test in the row %s", line)
+			t.Errorf("no test in the row %s", strings.Join(cells, "|"))
 		}
 		for _, name := range names {
 			if !written[name[1]] {
-				t.Errorf("there is no %s, which is to show the defence against: %s", name[1], strings.TrimSpace(cells[0]))
+				t.Errorf("there is no %s, which is to show: %s", name[1], strings.TrimSpace(cells[0]))
 			}
 		}
 	}
-	if rows < 50 {
-		t.Errorf("%d threats were found: the tables are written in another way", rows)
+	if len(rows) < least {
+		t.Errorf("%d rows were found: the table is written in another way", len(rows))
 	}
-}
-
-// writtenTests are the names of all test functions of the project.
-func writtenTests(t *testing.T) map[string]bool {
-	t.Helper()
-	written := map[string]bool{}
-	err := filepath.WalkDir("..", func(file string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && strings.HasSuffix(file, "_test.go") {
-			for _, name := range writtenTest.FindAllStringSubmatch(read(t, file), -1) {
-				written[name[1]] = true
-			}
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return written
 }
